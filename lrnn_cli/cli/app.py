@@ -1,0 +1,79 @@
+"""The program: `lrnn` and `python -m lrnn_cli` start here, and every exit code leaves from here."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from lrnn_cli import __version__
+from lrnn_cli.cli import failures
+from lrnn_cli.cli.failures import ExitCode
+from lrnn_cli.cli.interrupts import Interrupted, raise_on_signal
+from lrnn_cli.errors import OutputError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        argv: the arguments after the program's name; None for those of the process.
+
+    Returns:
+        The exit code (see `lrnn_cli.cli.failures`).
+    """
+    args = list(sys.argv[1:] if argv is None else argv)
+    try:
+        with raise_on_signal():
+            return _flush(_run(args))
+    except Interrupted as late:  # a signal between the command's end and ours
+        return late.exit_code
+
+
+def _run(args: list[str]) -> int:
+    verbose = False
+    try:
+        if args in (["--version"], ["-V"]):  # before Typer is imported: answers as soon as Python is up
+            if sys.stdout is not None:
+                sys.stdout.write(f"lrnn {__version__}\n")
+            return ExitCode.OK
+
+        from lrnn_cli.cli.group import Session, build
+
+        session = Session()
+        try:
+            # A command returns None or an exit code; typer.Exit comes back as its code.
+            result = build().main(args, prog_name="lrnn", standalone_mode=False, obj=session)
+        finally:
+            verbose = session.verbose > 0
+        return result if isinstance(result, int) else ExitCode.OK
+    except SystemExit as stop:
+        if failures.classify(stop).code == ExitCode.BROKEN_PIPE:
+            return ExitCode.BROKEN_PIPE
+        return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
+    except BaseException as error:
+        return failures.report(error, verbose=verbose)
+
+
+def _flush(code: int) -> int:
+    """Empties stdout and stderr, so that the interpreter finds nothing to complain of when it shuts down."""
+    if code == ExitCode.BROKEN_PIPE:
+        _point_to_nowhere(1)  # what is still in the buffer has no reader
+    for stream, descriptor in ((sys.stdout, 1), (sys.stderr, 2)):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError as error:
+            if descriptor == 1 and code == ExitCode.OK:
+                pipe = isinstance(error, BrokenPipeError)
+                code = failures.report(
+                    error if pipe else OutputError(f"cannot write to stdout: {error.strerror}")
+                )
+            _point_to_nowhere(descriptor)
+        except ValueError:
+            pass  # closed already
+    return code
+
+
+def _point_to_nowhere(descriptor: int) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)

@@ -1,0 +1,195 @@
+"""Running a fitting command over one or many inputs: folders, progress, signals, results, exit codes."""
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lrnn_cli.cli import failures
+from lrnn_cli.cli.failures import ExitCode
+from lrnn_cli.cli.interrupts import StopFlag
+from lrnn_cli.cli.render import Talk
+from lrnn_cli.errors import ConfigError, FitError, InputError, LrnnError
+
+if TYPE_CHECKING:
+    from lrnn_cli.signals.signal import Signal
+    from lrnn_cli.tasks.regression import SignalTask
+
+DEFAULT_FOLDER = "runs"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What differs between the fitting commands: how to read an input, and the task around it."""
+
+    read: Callable[[str, bytes | None], "Signal"]
+    task: Callable[["Signal"], "SignalTask"]
+    suffixes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The options of a fitting command that are about folders and output, not about the fit."""
+
+    output: str | None
+    force: bool
+    skip_existing: bool
+    resume: bool
+    dry_run: bool
+
+
+def expand(inputs: Sequence[str], suffixes: tuple[str, ...]) -> list[str]:
+    """Return the inputs with folders replaced by the files in them that have a known suffix, sorted by name.
+
+    Raises:
+        InputError: when a folder holds none.
+    """
+    found: list[str] = []
+    for name in inputs:
+        path = Path(name)
+        if name != "-" and path.is_dir():
+            inside = sorted(str(p) for p in path.iterdir() if p.suffix.lower() in suffixes and p.is_file())
+            if not inside:
+                raise InputError(f"{name}: a folder without files of a known kind ({' '.join(suffixes)})")
+            found.extend(inside)
+        else:
+            found.append(name)
+    return found
+
+
+def run_inputs(
+    inputs: Sequence[str], kind: Kind, settings: Any, preset: str, choices: Choices, talk: Talk
+) -> int:
+    """Fit every input; in a batch one bad input is reported and the rest go on.
+
+    Returns:
+        the exit code: that of the only input, or 6 when inputs of a batch failed.
+
+    Raises:
+        LrnnError: what went wrong with the only input.
+    """
+    if choices.output == "-" and len(inputs) > 1:
+        raise ConfigError("-o - takes one input: several results cannot share stdout")
+    if choices.output == "-":
+        talk.check_data_stdout()
+    if inputs.count("-") > 1:
+        raise ConfigError("- given twice: stdin can be read only once")
+    many = len(inputs) > 1
+    taken: set[str] = set()
+    failed = 0
+    with StopFlag() as should_stop:
+        for name in inputs:
+            try:
+                _run_one(name, kind, settings, preset, choices, talk, should_stop, many, taken)
+            except (LrnnError, MemoryError) as error:
+                if not many:
+                    raise
+                failed += 1
+                failures.report(error, verbose=talk.level > 0)
+            if should_stop():
+                break
+        should_stop.finish("stopped and saved; --resume with the same options goes on from there")
+    if failed:
+        talk.warn(f"{failed} of {len(inputs)} inputs failed")
+        return ExitCode.BATCH
+    return ExitCode.OK
+
+
+def _folder_for(
+    name: str, signal_name: str, settings: Any, output: str | None, many: bool, taken: set[str]
+) -> Path:
+    """Return the run folder of an input; inputs of a batch that share a stem are told apart by their suffix."""
+    stem = signal_name
+    if stem in taken:
+        stem = Path(name).name
+    taken.add(stem)
+    if output is None:
+        return Path(DEFAULT_FOLDER) / stem / f"{settings.model.name}-s{settings.fit.seed}"
+    return Path(output) / stem if many else Path(output)
+
+
+def _run_one(
+    name: str,
+    kind: Kind,
+    settings: Any,
+    preset: str,
+    choices: Choices,
+    talk: Talk,
+    should_stop: StopFlag,
+    many: bool,
+    taken: set[str],
+) -> None:
+    from lrnn_cli.cli.settings import dump
+    from lrnn_cli.runs.execute import Request, execute
+    from lrnn_cli.runs.folder import RunFolder
+    from lrnn_cli.tasks.regression import make_plan
+    from lrnn_cli.tasks.settings import model_choice
+
+    began = time.perf_counter()
+    stem = "stdin" if name == "-" else Path(name).stem
+    temporary = tempfile.TemporaryDirectory() if choices.output == "-" else None
+    try:
+        output = temporary.name if temporary else choices.output
+        folder = RunFolder(_folder_for(name, stem, settings, output, many, taken))
+        if (choices.skip_existing or choices.resume) and not choices.force and folder.is_done():
+            talk.note(f"{name}: done already, in {folder.path}")
+            record = folder.read_metrics()
+            talk.result(f"{name}: done already -> {folder.path}", record)
+            return
+        signal = kind.read(name, sys.stdin.buffer.read() if name == "-" else None)
+        for note in signal.notes:
+            talk.note(f"{name}: {note}")
+        plan = make_plan(signal, model_choice(settings), settings.fit)
+        for note in plan.notes:
+            talk.note(note)
+        if choices.dry_run:
+            _say_plan(talk, name, folder.path, plan, settings, dump(settings))
+            return
+        if temporary is None:
+            folder.claim(force=choices.force, resume=choices.resume)
+        task = kind.task(signal)
+        request = Request(
+            task=task,
+            plan=plan,
+            fit=settings.fit,
+            settings=dump(settings),
+            command=["lrnn", *sys.argv[1:]],
+            load_s=time.perf_counter() - began,
+            preset=preset,
+        )
+        talk.debug(
+            f"{plan.model_name}: {plan.n_params} parameters, engine {plan.engine.name} ({plan.engine.reason})"
+        )
+        with talk.progress(Path(name).name) as show:
+            result = execute(request, folder, resume=choices.resume, listener=show, should_stop=should_stop)
+        if choices.output == "-":
+            talk.data(result.output)
+        train_s = result.record["time"]["train_s"]
+        where = "" if choices.output == "-" else f" -> {folder.path}"
+        talk.result(f"{name}: {result.summary}, {train_s:.1f} s{where}", result.record)
+        if result.record["status"] == "failed":
+            raise FitError(f"{name}: {result.outcome.sentence}")
+    finally:
+        if temporary is not None:
+            temporary.cleanup()
+
+
+def _say_plan(talk: Talk, name: str, folder: Path, plan: Any, settings: Any, tree: dict[str, Any]) -> None:
+    record = {"input": name, "folder": str(folder), **plan.as_dict(), "settings": tree}
+    budget = " or ".join(
+        text
+        for text, given in (
+            (f"{settings.fit.steps} steps", settings.fit.steps),
+            (f"{settings.fit.time_s:g} s", settings.fit.time_s),
+        )
+        if given
+    )
+    summary = (
+        f"{name}: {plan.model_name}, {plan.n_params} parameters, {plan.n_points} points x {plan.n_outputs}, "
+        f"{plan.batch_points} points a step, {budget}, lr {plan.lr:g}, engine {plan.engine.name} on {plan.device}, "
+        f"about {plan.memory_mb:.0f} MB -> {folder}"
+    )
+    talk.result(summary, record)

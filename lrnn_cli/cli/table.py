@@ -1,0 +1,39 @@
+"""The table of commands: what `lrnn --help` lists, and where the code of each command lies.
+
+Nothing here is heavier than a string, so that help, version and completion answer at once: a command's
+module is imported when that command runs, never before.
+"""
+
+from dataclasses import dataclass
+
+FIT = "Fit a signal"
+USE = "Use a result"
+KNOW = "Know more"
+
+
+@dataclass(frozen=True)
+class CommandRow:
+    """One command.
+
+    Attributes:
+        target: `package.module:function`; the function's docstring is the text of the command's own `--help`.
+        summary: one line for `lrnn --help` and for completion.
+        panel: the group of commands that it is listed with.
+    """
+
+    target: str
+    summary: str
+    panel: str
+
+
+def _row(stem: str, summary: str, panel: str) -> CommandRow:
+    return CommandRow(f"lrnn_cli.cli.commands.{stem}:command", summary, panel)
+
+
+COMMANDS: dict[str, CommandRow] = {
+    "fit-image": _row("fit_image", "Fit a network to an image and write what it learned.", FIT),
+    "render": _row("render", "Draw a fitted signal again, at any size.", USE),
+    "info": _row("info", "Show what a checkpoint or run folder holds.", USE),
+    "models": _row("models", "List the models, their options and their sources.", KNOW),
+    "doctor": _row("doctor", "Check this installation: versions, devices, engines.", KNOW),
+}

@@ -1,0 +1,76 @@
+"""Work on many points in blocks that fit in cache and memory, on all cores, with the same bits for any number of threads.
+
+Each block runs on one thread from end to end: no synchronisation inside a layer, every temporary stays in the cache of
+its core. Results come back in the order of the blocks, so that sums do not depend on who was faster.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+from lrnn_cli.errors import DeviceError
+
+T = TypeVar("T")
+A = TypeVar("A")
+SMALLEST_BLOCK = 16
+CPU_BLOCK = 1024  # points: the tensors of a layer of common width then stay in the caches
+CUDA_BLOCK = 2**17
+
+
+class BlockRunner:
+    """Maps a function over blocks of points with a fixed number of threads; halves the blocks when memory runs out."""
+
+    def __init__(self, device: torch.device, *, threads: int = 1, block_points: int | None = None) -> None:
+        """Start the threads; on CUDA one is enough."""
+        self.device = device
+        self.block_points = block_points or (CPU_BLOCK if device.type == "cpu" else CUDA_BLOCK)
+        self.threads = threads if device.type == "cpu" else 1
+        self._pool = (
+            ThreadPoolExecutor(self.threads, "lrnn-block", initializer=torch.set_num_threads, initargs=(1,))
+            if self.threads > 1
+            else None
+        )
+
+    def map(self, function: Callable[[A], T], items: Sequence[A]) -> Iterator[T]:
+        """Yield function(item) in order."""
+        if self._pool is None or len(items) < 2:
+            return iter([function(item) for item in items]) if len(items) < 2 else map(function, items)
+        return self._pool.map(function, items)
+
+    def with_less_memory(self, work: Callable[[], T]) -> T:
+        """Run `work`, which reads `block_points`; after an out-of-memory error halve the blocks and run it again.
+
+        Raises:
+            DeviceError: when memory does not suffice even for the smallest blocks.
+        """
+        while True:
+            try:
+                return work()
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                if self.block_points // 2 < SMALLEST_BLOCK:
+                    raise DeviceError(
+                        f"out of memory on {self.device} even with blocks of {self.block_points} points; "
+                        "use a smaller model (--params) or --batch-points"
+                    ) from error
+                self.block_points //= 2
+                if self.device.type == "cuda":
+                    torch.cuda.empty_cache()
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an exception means that memory ran out, on the CPU or on CUDA."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "not enough memory" in str(error)
+
+
+def ranges(n: int, block: int) -> list[tuple[int, int]]:
+    """Split range(n) into (start, stop) pairs of at most `block`."""
+    return [(start, min(start + block, n)) for start in range(0, n, block)]

@@ -1,0 +1,135 @@
+"""Checkpoints: tensors in a safetensors file, everything else as JSON in its header. Nothing in it is ever executed.
+
+The header holds, under the key `lrnn`, the model's name, configuration and dimensions, the affine map of the values, the
+grid and what the writer of the signal needs, so that a file alone suffices to evaluate the fit anywhere.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from lrnn_cli.errors import CheckpointError, ConfigError
+from lrnn_cli.models.catalog import build, config_class
+from lrnn_cli.models.contract import CoordinateModel, ModelConfig
+
+FORMAT = "lrnn.checkpoint/1"
+RESUME_FORMAT = "lrnn.resume/1"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained model and all that is needed to evaluate it: stored value = prediction * scale + shift."""
+
+    model_name: str
+    config: ModelConfig
+    model: CoordinateModel
+    n_inputs: int
+    n_outputs: int
+    shift: float
+    scale: float
+    peak: float
+    shape: tuple[int, ...]
+    kind: str
+    signal: dict[str, Any]
+
+    def header(self) -> dict[str, Any]:
+        """Return what the checkpoint says besides the weights."""
+        return {
+            "format": FORMAT,
+            "model": {
+                "name": self.model_name,
+                "config": self.config.model_dump(),
+                "n_inputs": self.n_inputs,
+                "n_outputs": self.n_outputs,
+            },
+            "transform": {"shift": self.shift, "scale": self.scale, "peak": self.peak},
+            "shape": list(self.shape),
+            "kind": self.kind,
+            "signal": self.signal,
+        }
+
+
+def encode(tensors: dict[str, Tensor], header: dict[str, Any]) -> bytes:
+    """Return the bytes of a safetensors file with the header as JSON; the same content gives the same bytes."""
+    kept = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    return safetensors.torch.save(kept, metadata={"lrnn": json.dumps(header, sort_keys=True)})
+
+
+def encode_fitted(fitted: Fitted) -> bytes:
+    """Return the bytes of the checkpoint of a fit."""
+    return encode(dict(fitted.model.state_dict()), fitted.header())
+
+
+def read(path: Path, expected_format: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read tensors and header.
+
+    Raises:
+        CheckpointError: when the file is missing, truncated, foreign or of another format.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("lrnn", "null"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118: not a mapping
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file") from None
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{path}: not a readable safetensors file ({error}); it may be truncated") from error
+    if not isinstance(header, dict) or "format" not in header:
+        raise CheckpointError(f"{path}: a safetensors file, but not written by lrnn (no lrnn header)")
+    if header["format"] != expected_format:
+        raise CheckpointError(f"{path}: expected format {expected_format}, got {header['format']!r}")
+    return tensors, header
+
+
+def load(path: Path) -> Fitted:
+    """Read a checkpoint and rebuild its model, on the CPU.
+
+    The model is laid out without memory first and compared with the tensors, so that a header cannot ask for
+    more memory than the file has bytes.
+
+    Raises:
+        CheckpointError: when the file is corrupt or foreign, or header and tensors do not agree.
+    """
+    tensors, header = read(path, FORMAT)
+    try:
+        spec, transform = header["model"], header["transform"]
+        name, n_inputs, n_outputs = str(spec["name"]), int(spec["n_inputs"]), int(spec["n_outputs"])
+        config = config_class(name)(**spec["config"])
+        if sum(t.numel() for t in tensors.values()) < n_inputs + n_outputs or _depth(config) > 10_000:
+            raise CheckpointError(f"{path}: header and weights do not agree")
+        with torch.device("meta"):
+            model = build(name, config, n_inputs=n_inputs, n_outputs=n_outputs)
+        expected = {key: tuple(t.shape) for key, t in model.state_dict().items()}
+        found = {key: tuple(t.shape) for key, t in tensors.items()}
+        if expected != found:
+            odd = sorted(set(expected.items()) ^ set(found.items()))[0][0]
+            raise CheckpointError(f"{path}: header and weights do not agree (first at {odd!r})")
+        model.load_state_dict(tensors, assign=True)
+        if not all(bool(torch.isfinite(t).all()) for t in tensors.values()):
+            raise CheckpointError(f"{path}: the weights hold NaN or infinity")
+        return Fitted(
+            model_name=name,
+            config=config,
+            model=model,
+            n_inputs=n_inputs,
+            n_outputs=n_outputs,
+            shift=float(transform["shift"]),
+            scale=float(transform["scale"]),
+            peak=float(transform["peak"]),
+            shape=tuple(int(n) for n in header["shape"]),
+            kind=str(header["kind"]),
+            signal=dict(header["signal"]),
+        )
+    except (KeyError, TypeError, ValueError, ValidationError, ConfigError, RuntimeError, OverflowError) as error:
+        raise CheckpointError(f"{path}: the header makes no sense ({type(error).__name__}: {error})".split("\n")[0]) from error
+
+
+def _depth(config: ModelConfig) -> int:
+    return int(getattr(config, "depth", 1))

@@ -1,0 +1,68 @@
+"""Watching the loss: breaking out, not finite, nothing learned. It decides; `loop` acts."""
+
+import math
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+BREAK_OUT = 3.0  # times the best smoothed loss counts as breaking out ...
+BREAK_OUT_STEPS = 10  # ... when it lasts for so many steps in a row
+DEAD_LEVEL = 0.9  # of the variance of the targets: a constant does about as well
+DEAD_STEPS = 100  # steps granted to a start before it is called dead
+DEAD_PROGRESS = 0.1  # and part of the budget granted
+SMOOTHING = 0.8  # of the running mean of batch losses
+
+
+class Verdict(StrEnum):
+    """What the loss of a step means."""
+
+    FINE = "fine"
+    NOT_FINITE = "the loss is not finite"
+    BROKE_OUT = "the loss broke out"
+    DEAD = "nothing was learned"
+
+
+@dataclass
+class Guard:
+    """State of the watch; plain numbers, so that a resumed run continues with the same decisions."""
+
+    variance: float
+    enabled: bool = True
+    smooth_loss: float = math.inf
+    best_loss: float = math.inf
+    steps_since_start: int = 0
+    steps_broken_out: int = 0
+
+    def observe(self, loss: float, *, smoothing: float, progress: float) -> Verdict:
+        """Take the loss of a step, normalised, and judge.
+
+        Args:
+            loss: mean squared error of the batch before the step.
+            smoothing: weight of the past in the running mean; 0 where the batch is all of the data.
+            progress: part of the budget used.
+        """
+        if not math.isfinite(loss):
+            return Verdict.NOT_FINITE
+        first = math.isinf(self.smooth_loss)
+        self.smooth_loss = loss if first else smoothing * self.smooth_loss + (1 - smoothing) * loss
+        self.steps_since_start += 1
+        self.best_loss = min(self.best_loss, self.smooth_loss)
+        if not self.enabled:
+            return Verdict.FINE
+        out = loss > BREAK_OUT * self.best_loss and self.smooth_loss > BREAK_OUT * self.best_loss
+        self.steps_broken_out = self.steps_broken_out + 1 if out else 0
+        if self.steps_broken_out >= BREAK_OUT_STEPS:
+            return Verdict.BROKE_OUT
+        granted = self.steps_since_start >= DEAD_STEPS and progress >= DEAD_PROGRESS
+        if granted and self.smooth_loss > DEAD_LEVEL * self.variance and self.variance > 0:
+            return Verdict.DEAD
+        return Verdict.FINE
+
+    def went_back(self, smooth_loss: float) -> None:
+        """Start watching again from a restored state with this smoothed loss (inf for a fresh start)."""
+        self.smooth_loss = self.best_loss = smooth_loss
+        self.steps_since_start = self.steps_broken_out = 0
+
+    def state(self) -> dict[str, Any]:
+        """Return all fields, for the resume file."""
+        return asdict(self)

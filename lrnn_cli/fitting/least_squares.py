@@ -1,0 +1,70 @@
+"""The exact output layer: least squares over all points, for any model that is linear in its last layer."""
+
+import torch
+from torch import Tensor
+
+from lrnn_cli.fitting.blocks import BlockRunner, ranges
+from lrnn_cli.models.contract import CoordinateModel
+from lrnn_cli.objectives.samples import Samples
+
+RIDGE = 1e-9  # relative to the mean diagonal of the Gram matrix: keeps collinear features solvable
+
+
+def training_loss(model: CoordinateModel, samples: Samples, runner: BlockRunner) -> float:
+    """Return the mean squared error over all points and channels, normalised, summed in float64."""
+
+    def block_error(span: tuple[int, int]) -> float:
+        with torch.no_grad():
+            indices = torch.arange(*span, device=samples.targets.device)
+            return float(samples.squared_error(model(samples.coords(indices)), indices))
+
+    return sum(runner.map(block_error, ranges(samples.n_points, runner.block_points))) / samples.n_points
+
+
+def solve_head(model: CoordinateModel, samples: Samples, runner: BlockRunner) -> tuple[float, float]:
+    """Replace the output layer by the least-squares solution, unless that would raise the training loss.
+
+    Minimises sum_n |S phi(x_n) + s_0 - t_n|^2 over S and s_0 by the normal equations in float64,
+    (F^T F + RIDGE mean(diag) I) S = F^T T with F = [phi, 1]: the ridge and float32 evaluation can spoil a solution, so the
+    loss before and after is measured and the better layer kept.
+
+    Args:
+        model: changed in place.
+        samples: the targets, all of whose points enter.
+        runner: blocks and threads.
+
+    Returns:
+        training loss before and after; after <= before.
+    """
+    k, dtype, device = model.head.in_features + 1, torch.float64, samples.targets.device
+    gram = torch.zeros(k, k, dtype=dtype, device=device)
+    moment = torch.zeros(k, samples.n_outputs, dtype=dtype, device=device)
+
+    def block_moments(span: tuple[int, int]) -> tuple[Tensor, Tensor, float]:
+        with torch.no_grad():
+            indices = torch.arange(*span, device=device)
+            features = model.features(samples.coords(indices))
+            error = float(samples.squared_error(model.head(features), indices))
+            f = torch.cat([features, torch.ones_like(features[:, :1])], 1).to(dtype)
+            return f.T @ f, f.T @ samples.targets[indices].to(dtype), error
+
+    before = 0.0
+    for f_f, f_t, error in runner.map(block_moments, ranges(samples.n_points, runner.block_points)):
+        gram += f_f
+        moment += f_t
+        before += error / samples.n_points
+    gram.diagonal().add_(RIDGE * gram.diagonal().mean())
+    solution, info = torch.linalg.solve_ex(gram, moment)
+    if int(info) or not bool(torch.isfinite(solution).all()):
+        return before, before
+    weight, bias = model.head.weight.detach().clone(), model.head.bias.detach().clone()
+    with torch.no_grad():
+        model.head.weight.copy_(solution[:-1].T)
+        model.head.bias.copy_(solution[-1])
+    after = training_loss(model, samples, runner)
+    if after <= before:
+        return before, after
+    with torch.no_grad():
+        model.head.weight.copy_(weight)
+        model.head.bias.copy_(bias)
+    return before, before

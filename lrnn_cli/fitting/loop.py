@@ -1,0 +1,304 @@
+"""Training as a generator of step records. It neither prints nor saves; bar, log, checkpoint and tests consume it."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lrnn_cli.errors import FitError
+from lrnn_cli.fitting.blocks import BlockRunner
+from lrnn_cli.fitting.guard import SMOOTHING, Guard, Verdict
+from lrnn_cli.fitting.least_squares import solve_head, training_loss
+from lrnn_cli.fitting.optimizers import make_optimizer
+from lrnn_cli.fitting.outcome import Outcome
+from lrnn_cli.fitting.sampling import BatchSampler
+from lrnn_cli.fitting.schedule import rate_factor
+from lrnn_cli.fitting.settings import FitSettings, parse_target
+from lrnn_cli.models.contract import CoordinateModel
+from lrnn_cli.objectives.samples import Samples
+
+SNAPSHOT_EVERY = 20  # steps between copies of a good state
+MAX_RETURNS = 12  # to a good state or a fresh start, before giving up
+BACK_FACTOR = 0.5  # on the rate after going back
+FRESH_FACTOR = 0.3  # on the rate after a start that learned nothing
+PLATEAU_STEPS = 100
+PLATEAU_GAIN = 0.98
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of training, for whoever listens.
+
+    `loss` is the normalised mean squared error of the batch before the step, `psnr_db` that of its running mean, both
+    of the training data; `event` says what else happened, in words for the user.
+    """
+
+    step: int
+    loss: float
+    psnr_db: float
+    lr: float
+    seconds: float
+    steps_per_s: float
+    progress: float
+    event: str | None = None
+
+
+@dataclass
+class Counts:
+    """What went wrong and was mended, for metrics.json."""
+
+    rollbacks: int = 0
+    fresh_starts: int = 0
+    out_of_memory: int = 0
+
+
+@dataclass
+class Snapshot:
+    """A good state to go back to."""
+
+    step: int
+    smooth_loss: float
+    weights: list[Tensor]
+    optimizer: dict[str, Any] = field(default_factory=dict)
+
+
+class Trainer:
+    """Fits a model to samples; iterate over `run()`, then read `outcome`, `counts`, `final_loss`."""
+
+    def __init__(
+        self,
+        model: CoordinateModel,
+        samples: Samples,
+        settings: FitSettings,
+        runner: BlockRunner,
+        *,
+        lr: float,
+        lstsq: Sequence[str],
+        batch_points: int,
+        fresh: Callable[[int], CoordinateModel],
+    ) -> None:
+        """Prepare; nothing is computed yet.
+
+        Args:
+            model: changed in place.
+            samples: on the same device and in the same precision as the model.
+            settings: budget, schedule, safety.
+            runner: blocks and threads.
+            lr: peak learning rate.
+            lstsq: when to solve the output layer: any of start, plateau, end.
+            batch_points: points per step, at most all of them.
+            fresh: builds the model anew from another seed, for a start that learned nothing.
+        """
+        self.model, self.samples, self.settings, self.runner, self.lr = model, samples, settings, runner, lr
+        self.fresh, self.lstsq = fresh, frozenset(lstsq)
+        self.parameters = list(model.parameters())
+        self.optimizer = make_optimizer(settings.optimizer, self.parameters, lr)
+        self.sampler = BatchSampler(samples.n_points, batch_points, settings.seed)
+        self.guard = Guard(samples.variance(), settings.guard)
+        self.counts = Counts()
+        self.snapshot: Snapshot | None = None
+        self.step, self.lr_scale, self.elapsed = 0, 1.0, 0.0
+        self.plateau_step, self.plateau_loss = 0, math.inf
+        self.outcome: Outcome | None = None
+        self.final_loss = math.nan
+        self._event: list[str] = []
+        self._target_mse = self._read_target(settings.until)
+        self.next_check = math.inf
+
+    def _read_target(self, until: str | None) -> float:
+        """Return the training loss that `--until` asks for; -1 when it asks for nothing."""
+        if until is None:
+            return -1.0
+        kind, value = parse_target(until)
+        mse = self.samples.peak**2 * (10 ** (-value / 10) if kind == "psnr_db" else value)
+        return mse / self.samples.scale**2
+
+    def progress(self) -> float:
+        """Return the part of the budget used: the larger of the parts of steps and of time."""
+        settings = self.settings
+        by_steps = self.step / settings.steps if settings.steps else 0.0
+        return max(by_steps, self.elapsed / settings.time_s if settings.time_s else 0.0)
+
+    def run(self, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Step]:
+        """Train to the end of the budget, yielding a record per step.
+
+        Args:
+            should_stop: asked before every step; True ends the run as interrupted, ready to be resumed.
+
+        Raises:
+            DeviceError: when memory runs out even with the smallest blocks.
+            FitError: when the very first losses are not finite, so that there is no good state to keep.
+        """
+        clock = time.perf_counter() - self.elapsed
+        if self.step == 0 and "start" in self.lstsq:
+            self._solve_head("at the start")
+        while True:
+            self.elapsed = time.perf_counter() - clock
+            progress = self.progress()
+            if progress >= 1:
+                self.outcome = Outcome.BUDGET
+                break
+            if should_stop():
+                self.outcome = Outcome.INTERRUPTED
+                return
+            lr = self._step(progress)
+            if self.outcome is not None:
+                break
+            self.elapsed = time.perf_counter() - clock
+            yield self._record(lr, progress)
+            if self._target_reached():
+                self.outcome = Outcome.TARGET
+                break
+        self._finish()
+        self.elapsed = time.perf_counter() - clock
+        if self._event:
+            yield self._record(0.0, 1.0)
+
+    def _record(self, lr: float, progress: float) -> Step:
+        event, self._event = "; ".join(self._event) or None, []
+        speed = self.step / self.elapsed if self.elapsed > 0 else 0.0
+        psnr = self.samples.psnr_db(self.guard.smooth_loss) if math.isfinite(self.guard.smooth_loss) else math.nan
+        return Step(self.step, self._loss, psnr, lr, self.elapsed, speed, progress, event)
+
+    def _step(self, progress: float) -> float:
+        """Do one step: batch, gradient, judgement, update. Return the learning rate used."""
+        settings = self.settings
+        factor = rate_factor(
+            settings.schedule, progress=progress, step=self.step, warmup_steps=settings.warmup_steps
+        )
+        lr = self.lr * factor * self.lr_scale
+        indices = self.sampler.next()
+        blocks_before = self.runner.block_points
+        self._loss, gradients = self.runner.with_less_memory(lambda: self._gradient(indices))
+        if self.runner.block_points < blocks_before:
+            self.counts.out_of_memory += 1
+            self._event.append(f"out of memory: blocks of {self.runner.block_points} points from here on")
+        norm = float(torch.nn.utils.get_total_norm(gradients))
+        smoothing = 0.0 if self.sampler.is_full else SMOOTHING
+        loss = self._loss if math.isfinite(norm) else math.nan
+        verdict = self.guard.observe(loss, smoothing=smoothing, progress=progress)
+        if verdict is not Verdict.FINE:
+            self._go_back(verdict)
+            self.step += 1
+            return lr
+        if self.step % SNAPSHOT_EVERY == 0 and self.guard.smooth_loss <= 1.2 * self.guard.best_loss:
+            self.snapshot = self._take_snapshot()
+        if settings.clip_norm is not None and norm > settings.clip_norm:
+            torch._foreach_mul_(gradients, settings.clip_norm / norm)
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.optimizer.step()
+        self.step += 1
+        if "plateau" in self.lstsq:
+            self._watch_plateau()
+        return lr
+
+    def _gradient(self, indices: Tensor) -> tuple[float, list[Tensor]]:
+        """Return the mean loss over the batch and its gradient, summed over blocks in their order."""
+
+        def block(part: Tensor) -> tuple[float, tuple[Tensor, ...]]:
+            with torch.enable_grad():
+                error = self.samples.squared_error(self.model(self.samples.coords(part)), part)
+                gradients = torch.autograd.grad(error / len(indices), self.parameters)
+            return float(error.detach()) / len(indices), gradients
+
+        loss, total = 0.0, []
+        for error, gradients in self.runner.map(block, indices.split(self.runner.block_points)):
+            loss += error
+            if total:
+                torch._foreach_add_(total, gradients)
+            else:
+                total = [g.clone() for g in gradients]
+        return loss, total
+
+    def _go_back(self, verdict: Verdict) -> None:
+        """Return to the last good state with a lower rate, or start afresh when nothing was learned; give up in the end."""
+        returns = self.counts.rollbacks + self.counts.fresh_starts
+        snapshot = self.snapshot
+        learned = snapshot is not None and snapshot.smooth_loss < 0.8 * self.guard.variance
+        give_up = returns >= MAX_RETURNS or not self.settings.guard
+        if snapshot is not None and (learned or verdict is not Verdict.DEAD or give_up):
+            self._restore(snapshot)
+            self.guard.went_back(snapshot.smooth_loss)
+            self.counts.rollbacks += 1
+            self.lr_scale *= BACK_FACTOR
+            self._event.append(f"{verdict}: back to step {snapshot.step}, learning rate x {BACK_FACTOR}")
+        elif not give_up:
+            self.counts.fresh_starts += 1
+            self.lr_scale *= FRESH_FACTOR
+            self._start_afresh()
+            self._event.append(f"{verdict}: fresh start, learning rate x {FRESH_FACTOR}")
+        elif snapshot is None:
+            raise FitError(f"{verdict} from the very first step; use a lower --lr or another --sigma, or check the input")
+        if give_up:
+            self.outcome = Outcome.DIVERGED
+
+    def _start_afresh(self) -> None:
+        new = self.fresh(self.counts.fresh_starts)
+        with torch.no_grad():
+            for old, drawn in zip(self.parameters, new.parameters(), strict=True):
+                old.copy_(drawn)
+        self.optimizer = make_optimizer(self.settings.optimizer, self.parameters, self.lr)
+        self.snapshot = None
+        self.guard.went_back(math.inf)
+        if "start" in self.lstsq:
+            self._solve_head("at the fresh start")
+
+    def _take_snapshot(self) -> Snapshot:
+        weights = [p.detach().clone() for p in self.parameters]
+        state = {
+            key: {name: v.clone() if isinstance(v, Tensor) else v for name, v in entry.items()}
+            for key, entry in self.optimizer.state_dict()["state"].items()
+        }
+        return Snapshot(self.step, self.guard.smooth_loss, weights, state)
+
+    def _restore(self, snapshot: Snapshot) -> None:
+        with torch.no_grad():
+            for parameter, saved in zip(self.parameters, snapshot.weights, strict=True):
+                parameter.copy_(saved)
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": snapshot.optimizer, "param_groups": groups})
+
+    def _solve_head(self, when: str) -> None:
+        before, after = self.runner.with_less_memory(lambda: solve_head(self.model, self.samples, self.runner))
+        gain = f"{self.samples.psnr_db(before):.2f} to {self.samples.psnr_db(after):.2f} dB"
+        self._event.append(f"output layer solved by least squares {when}: {gain}")
+
+    def _watch_plateau(self) -> None:
+        if self.guard.best_loss < PLATEAU_GAIN * self.plateau_loss:
+            self.plateau_step, self.plateau_loss = self.step, self.guard.best_loss
+        elif self.step - self.plateau_step >= PLATEAU_STEPS:
+            self._solve_head("on a plateau")
+            self.plateau_step, self.plateau_loss = self.step, self.guard.best_loss
+
+    def _target_reached(self) -> bool:
+        """Tell whether the target holds over all points; asked of all points only once the running mean says so."""
+        if self.guard.smooth_loss > min(self._target_mse, self.next_check):
+            return False
+        loss = training_loss(self.model, self.samples, self.runner)
+        self.next_check = 0.98 * self.guard.smooth_loss
+        return loss <= self._target_mse
+
+    def _finish(self) -> None:
+        """Solve the output layer where asked, then keep the better of the last and the last good state."""
+        if self.outcome is not Outcome.DIVERGED and "end" in self.lstsq:
+            self._solve_head("at the end")
+        loss = self.runner.with_less_memory(lambda: training_loss(self.model, self.samples, self.runner))
+        if self.snapshot is not None and not loss <= 1.05 * self.snapshot.smooth_loss:
+            weights = [p.detach().clone() for p in self.parameters]
+            self._restore(self.snapshot)
+            earlier = training_loss(self.model, self.samples, self.runner)
+            if earlier < loss or not math.isfinite(loss):
+                loss = earlier
+                self._event.append(f"kept the better state of step {self.snapshot.step}")
+            else:
+                with torch.no_grad():
+                    for parameter, saved in zip(self.parameters, weights, strict=True):
+                        parameter.copy_(saved)
+        self.final_loss = loss

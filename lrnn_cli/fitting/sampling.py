@@ -1,0 +1,49 @@
+"""Which points enter a step: all of them, or the next piece of a random permutation."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class BatchSampler:
+    """Goes through random permutations of all points; every point once per pass, whatever the batch size.
+
+    Its state is a seed and two counts, so that a resumed run draws the very same batches.
+    """
+
+    def __init__(self, n_points: int, batch_points: int, seed: int) -> None:
+        """Draw nothing yet; a batch of all points needs no permutation."""
+        self.n_points, self.batch_points, self.seed = n_points, min(batch_points, n_points), seed
+        self.is_full = self.batch_points == n_points
+        self.passes, self.position = 0, 0
+        self._order = torch.arange(n_points) if self.is_full else self._permutation()
+
+    def _permutation(self) -> Tensor:
+        generator = torch.Generator().manual_seed((self.seed << 24) + self.passes)
+        return torch.randperm(self.n_points, generator=generator)
+
+    def next(self) -> Tensor:
+        """Return the flat indices of the next batch; a pass ends with what is left of it, joined to the next pass."""
+        if self.is_full:
+            self.passes += 1
+            return self._order
+        stop = self.position + self.batch_points
+        batch = self._order[self.position : stop]
+        self.position = stop
+        if stop >= self.n_points:
+            self.passes += 1
+            self._order = self._permutation()
+            self.position = stop - self.n_points
+            batch = torch.cat([batch, self._order[: self.position]])
+        return batch
+
+    def state(self) -> dict[str, Any]:
+        """Return the two counts."""
+        return {"passes": self.passes, "position": self.position}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from counts returned by `state` of a sampler with the same points, batch and seed."""
+        self.passes, self.position = int(state["passes"]), int(state["position"])
+        if not self.is_full:
+            self._order = self._permutation()

@@ -1,0 +1,168 @@
+"""The product layer as one differentiable operator that recomputes instead of remembering.
+
+Plain autograd keeps about six tensors of shape (n, D, R) per layer for the backward pass. Here only the
+inputs x (n, d) are kept, together with z for the short blocks in which the training loop works; the backward pass
+goes through the points in blocks that stay in cache, recomputes z and the factors, and forms
+df_j = dphi prod_{k != j} f_k from prefix and suffix products, without division: a factor may be 0.
+The elementwise part runs in machine code (`native`) where that is at hand, else in in-place tensor code.
+"""
+
+import ctypes
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from lrnn_cli.kernels import native
+from lrnn_cli.kernels.families import FAMILIES
+
+BLOCK_BYTES = 2**21  # of one (block, D, R) tensor: a few of them fit in the second- and third-level caches
+KEEP_BYTES = 2**24  # z is kept for the backward pass up to this size, recomputed beyond
+
+
+@dataclass(frozen=True)
+class Product:
+    """What the operator needs besides tensors: sigma and the constants of the formula, and the compiled kernel if any."""
+
+    family: str
+    gamma: float
+    offset: float
+    centre: float
+    library: ctypes.CDLL | None
+
+    def forward(self, z: Tensor, components: list[Tensor]) -> Tensor:
+        """Return phi (n, R) of z (n, D, R)."""
+        if self.library is not None:
+            return native.forward(self.library, z, components, **self._constants())
+        phi = z.new_ones(z.shape[0], z.shape[2])
+        for j in range(z.shape[1]):
+            g = z.new_zeros(z.shape[0], z.shape[2])
+            for a, w, c in zip(*components, strict=True):
+                g.addcmul_(
+                    a[j], FAMILIES[self.family].value(torch.addcmul(c[j], w[j], z[:, j])).sub_(self.centre)
+                )
+            phi.mul_(g.mul_(self.gamma).add_(self.offset))
+        return phi
+
+    def backward_(self, z: Tensor, components: list[Tensor], dphi: Tensor, sums: list[Tensor]) -> None:
+        """Overwrite z by dz; add to sums = [da, dw, dc (M, D, R), db (D, R)]."""
+        if self.library is not None:
+            native.backward_(self.library, z, components, dphi, sums, **self._constants())
+            return
+        n_factors = z.shape[1]
+        acts: list[list[tuple[Tensor, Tensor]]] = []  # per factor and component: value and slope of sigma
+        factors, prefix = [], [dphi * self.gamma]
+        for j in range(n_factors):
+            g = z.new_zeros(z.shape[0], z.shape[2])
+            acts.append([])
+            for a, w, c in zip(*components, strict=True):
+                value, slope = FAMILIES[self.family].value_and_slope(torch.addcmul(c[j], w[j], z[:, j]))
+                value.sub_(self.centre)
+                acts[j].append((value, slope))
+                g.addcmul_(a[j], value)
+            factors.append(g.mul_(self.gamma).add_(self.offset))
+            prefix.append(prefix[j] * factors[j])
+        suffix = torch.ones_like(dphi)
+        da, dw, dc, db = sums
+        for j in reversed(range(n_factors)):
+            dg = prefix[j].mul_(suffix)
+            suffix.mul_(factors[j])
+            dz = torch.zeros_like(dg)
+            for m, (value, slope) in enumerate(acts[j]):
+                da[m, j] += value.mul_(dg).sum(0)
+                du = slope.mul_(dg).mul_(components[0][m, j])
+                dc[m, j] += du.sum(0)
+                dz.addcmul_(du, components[1][m, j])
+                dw[m, j] += du.mul_(z[:, j]).sum(0)
+            z[:, j] = dz
+            db[j] += dz.sum(0)
+
+    def _constants(self) -> dict[str, Any]:
+        return {"family": self.family, "gamma": self.gamma, "offset": self.offset, "centre": self.centre}
+
+
+def _block_points(weight: Tensor) -> int:
+    return max(32, BLOCK_BYTES // (weight[..., 0].numel() * weight.element_size()))
+
+
+def _project(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return z = W x + b, (n, D, R), in memory of its own that the caller may overwrite."""
+    return torch.addmm(bias.flatten(), x, weight.flatten(0, 1).T).unflatten(1, bias.shape)
+
+
+class _ProductLayer(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        amplitude: Tensor,
+        frequency: Tensor,
+        phase: Tensor,
+        product: Product,
+    ) -> Tensor:
+        components = [t.contiguous() for t in (amplitude, frequency, phase)]
+        n, block = x.shape[0], _block_points(weight)
+        needs_grad = any(ctx.needs_input_grad)
+        keep = needs_grad and n * bias.numel() * x.element_size() <= KEEP_BYTES
+        if n <= block or keep:
+            z = _project(x, weight, bias)
+            phi = product.forward(z, components)
+        else:
+            z = None
+            phi = x.new_empty(n, bias.shape[1])
+            for part, rows in zip(phi.split(block), x.split(block), strict=True):
+                part.copy_(product.forward(_project(rows, weight, bias), components))
+        ctx.product = product
+        ctx.save_for_backward(x, weight, bias, *components, z if keep else None)
+        return phi
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dphi: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, bias, *components, z = ctx.saved_tensors
+        matrix = weight.flatten(0, 1)  # (D R, d)
+        sums = [torch.zeros_like(components[0]) for _ in range(3)] + [torch.zeros_like(bias)]
+        dweight = torch.zeros_like(matrix)
+        dx = torch.empty_like(x) if ctx.needs_input_grad[0] else None
+        block = _block_points(weight)
+        dphi = dphi.contiguous()
+        for start in range(0, x.shape[0], block):
+            rows = slice(start, start + block)
+            dz = _project(x[rows], weight, bias) if z is None else z[rows]
+            ctx.product.backward_(dz, components, dphi[rows], sums)
+            flat = dz.flatten(1)
+            dweight.addmm_(flat.T, x[rows])
+            if dx is not None:
+                torch.mm(flat, matrix, out=dx[rows])
+        return dx, dweight.view_as(weight), sums[3], sums[0], sums[1], sums[2], None
+
+
+def product_layer(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    amplitude: Tensor,
+    frequency: Tensor,
+    phase: Tensor,
+    *,
+    product: Product,
+) -> Tensor:
+    """Same meaning and shapes as `reference.product_layer`; differentiable once.
+
+    Args:
+        x: points, (n, d).
+        weight: W, (D, R, d).
+        bias: b, (D, R).
+        amplitude: a, (M, D, R).
+        frequency: w, (M, D, R).
+        phase: c, (M, D, R).
+        product: sigma, gamma, offset and the compiled kernel, from `dispatch`.
+
+    Returns:
+        phi, (n, R).
+    """
+    return _ProductLayer.apply(x, weight, bias, amplitude, frequency, phase, product)

@@ -1,0 +1,168 @@
+"""Building and calling `native.c`, the elementwise part of the product layer in machine code.
+
+The file is compiled once with the C compiler found on the machine (`$CC`, `cc`, `gcc`, `clang`) for this
+processor, and kept in the user's cache folder under a name made of its content, the compiler and the
+processor; without a compiler the tool works with the `fused` engine instead.
+"""
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+LANES = 128  # as in native.c
+FAMILY_NUMBERS = {"sin": 0, "spder": 1, "spder-sqrt": 2, "gauss": 3, "tanh": 4, "relu": 5}
+SOURCE = Path(__file__).with_name("native.c")
+# No -ffast-math: rounding to integers by adding 1.5 * 2^23, and NaN as the sign of divergence, must survive.
+FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
+
+
+def cache_folder() -> Path:
+    """Return the folder of compiled kernels, `$LRNN_CACHE` or `lrnn` in the user's cache folder."""
+    if custom := os.environ.get("LRNN_CACHE"):
+        return Path(custom)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lrnn"
+
+
+def compiler() -> str | None:
+    """Return the path of the C compiler, or None when the machine has none (or `LRNN_NO_COMPILER` is set)."""
+    if os.environ.get("LRNN_NO_COMPILER"):
+        return None
+    names = [os.environ.get("CC", ""), "cc", "gcc", "clang"]
+    return next((found for name in names if name and (found := shutil.which(name))), None)
+
+
+def _processor() -> str:
+    """Return what `-march=native` depends on: the processor's model and instruction sets."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return "".join(
+            sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
+        )
+    except OSError:
+        return platform.processor()
+
+
+@lru_cache
+def library_path() -> Path | None:
+    """Return where the compiled kernel is or would be, None without a compiler."""
+    if (program := compiler()) is None:
+        return None
+    stat = os.stat(program)
+    recipe = [program, stat.st_size, stat.st_mtime_ns, FLAGS, platform.machine(), _processor()]
+    digest = hashlib.sha256(repr(recipe).encode() + SOURCE.read_bytes()).hexdigest()[:16]
+    return cache_folder() / f"native-{digest}.so"
+
+
+def is_built() -> bool:
+    """Tell whether calling the compiled kernel costs no compilation."""
+    path = library_path()
+    return path is not None and path.exists()
+
+
+@lru_cache
+def load() -> ctypes.CDLL | None:
+    """Compile if needed and load the kernel; None when that is impossible here (no compiler, compiler error).
+
+    The library appears under its name only when complete, so that runs started together cannot meet half a
+    file.
+    """
+    path, program = library_path(), compiler()
+    if path is None or program is None:
+        return None
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+                built = Path(folder) / "native.so"
+                command = [program, *FLAGS, str(SOURCE), "-o", str(built), "-lm"]
+                subprocess.run(command, check=True, capture_output=True, timeout=120)
+                built.replace(path)
+        if os.stat(path).st_uid not in (os.getuid(), 0):
+            return None  # somebody else's file in a shared folder is not executed
+        return ctypes.CDLL(str(path))
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def supports(family: str, dtype: torch.dtype, device: torch.device) -> bool:
+    """Tell whether the compiled kernel has this family, precision and device."""
+    return family in FAMILY_NUMBERS and dtype == torch.float32 and device.type == "cpu"
+
+
+def _pointer(tensor: Tensor) -> ctypes.c_void_p:
+    return ctypes.c_void_p(tensor.data_ptr())
+
+
+def _sizes(z: Tensor, amplitude: Tensor) -> list[ctypes.c_long]:
+    n, n_factors, n_neurons = z.shape
+    return [ctypes.c_long(k) for k in (n, n_factors, n_neurons, amplitude.shape[0])]
+
+
+def forward(
+    library: ctypes.CDLL,
+    z: Tensor,
+    components: list[Tensor],
+    *,
+    family: str,
+    gamma: float,
+    offset: float,
+    centre: float,
+) -> Tensor:
+    """Return phi (n, R) of z (n, D, R) and components a, w, c (M, D, R); all contiguous float32 on the CPU."""
+    phi = z.new_empty(z.shape[0], z.shape[2])
+    library.lrnn_forward(
+        FAMILY_NUMBERS[family],
+        *_sizes(z, components[0]),
+        _pointer(z),
+        *map(_pointer, components),
+        ctypes.c_float(gamma),
+        ctypes.c_float(offset),
+        ctypes.c_float(centre),
+        _pointer(phi),
+    )
+    return phi
+
+
+def backward_(
+    library: ctypes.CDLL,
+    z: Tensor,
+    components: list[Tensor],
+    dphi: Tensor,
+    sums: list[Tensor],
+    *,
+    family: str,
+    gamma: float,
+    offset: float,
+    centre: float,
+) -> None:
+    """Overwrite z (n, D, R) by the gradient dz, and add to sums = [da, dw, dc (M, D, R), db (D, R)]."""
+    scratch = z.new_empty(2 * (components[0].shape[0] + 1) * z.shape[1] * LANES)
+    library.lrnn_backward(
+        FAMILY_NUMBERS[family],
+        *_sizes(z, components[0]),
+        _pointer(z),
+        *map(_pointer, components),
+        ctypes.c_float(gamma),
+        ctypes.c_float(offset),
+        ctypes.c_float(centre),
+        _pointer(dphi),
+        *map(_pointer, sums),
+        _pointer(scratch),
+    )
+
+
+def probe(library: ctypes.CDLL, family: str, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return sigma(x) and its slope as the kernel computes them, to measure its error."""
+    value, slope = torch.empty_like(x), torch.empty_like(x)
+    pointers = map(_pointer, (x, value, slope))
+    library.lrnn_probe(FAMILY_NUMBERS[family], ctypes.c_long(x.numel()), *pointers)
+    return value, slope

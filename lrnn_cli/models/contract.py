@@ -1,0 +1,45 @@
+"""The contract of every model: coordinates in, values out, with a linear head on top of features.
+
+A model is an `nn.Module` that knows no loss, no optimiser and no file. Its last step is linear, y = S phi(x) + s_0, so
+that the training can solve for (S, s_0) exactly by least squares whatever phi is.
+"""
+
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+
+class ModelConfig(BaseModel):
+    """Base of the configurations: frozen, an unknown key is an error.
+
+    `width_key` names the integer field that `--params` solves for; `default_lr` and `default_lstsq` are the training
+    settings found for the model by the search in `benchmarks/`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    width_key: ClassVar[str] = "width"
+    default_lr: ClassVar[float] = 1e-3
+    default_lstsq: ClassVar[tuple[str, ...]] = ("end",)
+
+
+class CoordinateModel(nn.Module):
+    """A network from coordinates (n, d) to values (n, c), linear in its last layer.
+
+    Subclasses define `features` and set `head`.
+    """
+
+    head: nn.Linear
+
+    def features(self, coords: Tensor) -> Tensor:
+        """Map coordinates (n, d) to the k features (n, k) that the head combines."""
+        raise TypeError(f"{type(self).__name__} defines no features")
+
+    def forward(self, coords: Tensor) -> Tensor:
+        """Map coordinates (n, d) to values (n, c)."""
+        return self.head(self.features(coords))
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Return the number of real numbers learned: a complex parameter counts twice."""
+    return sum(p.numel() * (2 if p.is_complex() else 1) for p in model.parameters())

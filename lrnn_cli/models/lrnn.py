@@ -1,0 +1,121 @@
+"""LRNN: low-rank separated neural network with learnable product-structured activations.
+
+    z^l = W^l x + b^l,   phi_l(z) = prod_{j=1..D} (1 + gamma g_lj(z_j)),   gamma = D^(-1/2),
+    g_lj(z) = sum_{m=1..M} a_m (sigma(omega_0 w_m z + c_m) - mu),
+    y(x) = S (phi^(L) o ... o phi^(1))(x) + s_0,   LayerNorm on each phi^(k).
+
+d inputs, D = d-bar factors per neuron, R neurons (the separation rank) per layer, M components per factor, L layers. One
+layer is the shallow network of equation (1); D = 1 is an MLP with learnable activations.
+
+Initialisation: first layer W ~ U(-1, 1) / d as SIREN; hidden layers W ~ U(-1, 1) sqrt(3 / n) / omega_0 for n inputs, so that
+omega_0 W x has variance 1 behind a LayerNorm; b ~ U(-1, 1) pi / omega_0, a random phase; w = 1; c = 0 for M = 1 and
+c ~ U(-pi, pi) beyond; mu, a constant of the layer, is the mean of sigma under these arguments, and all a are the
+positive number that gives g the variance sigma_g^2 (Lemma 1, `components`).
+
+Source: S. Maharaj and P. B. Nair, Deep Learning with Learnable Product-Structured Activations, ICLR 2026. The paper leaves the
+constants of the initialisation open; those above were chosen by the search in `benchmarks/`.
+"""
+
+import math
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from lrnn_cli.kernels.dispatch import product_layer
+from lrnn_cli.models.components import moments
+from lrnn_cli.models.contract import CoordinateModel, ModelConfig
+
+
+class LrnnConfig(ModelConfig):
+    """Shape and constants of an LRNN."""
+
+    width_key: ClassVar[str] = "rank"
+    default_lstsq: ClassVar[tuple[str, ...]] = ("start", "end")
+    rank: int = Field(128, ge=1, description="neurons per layer, the separation rank r")
+    dbar: int = Field(4, ge=1, description="factors per neuron")
+    depth: int = Field(4, ge=1, description="product layers; 1 is the shallow network")
+    component_width: int = Field(1, ge=1, description="terms M of each component function")
+    sigma: Literal["sin", "spder", "spder-sqrt", "gauss", "tanh", "relu"] = Field(
+        "spder", description="univariate family of the component functions"
+    )
+    components: Literal["flex", "shared"] = Field(
+        "flex", description="component functions per neuron, or shared by the neurons of a layer"
+    )
+    omega_first: float = Field(30.0, gt=0, description="base frequency of the first layer")
+    omega_hidden: float = Field(30.0, gt=0, description="base frequency of the other layers")
+    layer_norm: bool = Field(True, description="LayerNorm after each product layer")
+    product: Literal["one-plus", "plain"] = Field("one-plus", description="factors 1 + gamma g, or g alone")
+    sigma_g: float = Field(
+        1.0, gt=0, description="standard deviation of the component functions at the start"
+    )
+
+
+class ProductLayer(nn.Module):
+    """One layer phi: (n, d) -> (n, R), followed by LayerNorm unless switched off."""
+
+    def __init__(self, n_inputs: int, config: LrnnConfig, *, first: bool) -> None:
+        """Draw the initial weights from the global generator."""
+        super().__init__()
+        rank, dbar, width = config.rank, config.dbar, config.component_width
+        functions = rank if config.components == "flex" else 1
+        self.sigma = config.sigma
+        self.omega = config.omega_first if first else config.omega_hidden
+        self.offset, self.gamma = (1.0, dbar**-0.5) if config.product == "one-plus" else (0.0, 1.0)
+        self.engine = "reference"
+        bound = 1.0 / n_inputs if first else math.sqrt(3.0 / n_inputs) / self.omega
+        self.weight = nn.Parameter(torch.empty(dbar, rank, n_inputs).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(dbar, rank).uniform_(-math.pi, math.pi) / self.omega)
+        spread = self.omega * bound * math.sqrt(n_inputs) / 3.0 if first else 1.0
+        self.centre, deviation = moments(config.sigma, spread)
+        size = config.sigma_g / (deviation * math.sqrt(width))
+        self.amplitude = nn.Parameter(torch.full((width, dbar, functions), size))
+        self.frequency = nn.Parameter(torch.ones(width, dbar, functions))
+        phases = torch.empty(width, dbar, functions).uniform_(-math.pi, math.pi)
+        self.phase = nn.Parameter(phases if width > 1 else torch.zeros_like(phases))
+        self.norm = nn.LayerNorm(rank) if config.layer_norm else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, d) to (n, R)."""
+        shape = (self.amplitude.shape[0], *self.bias.shape)
+        phi = product_layer(
+            x,
+            self.weight,
+            self.bias,
+            self.amplitude.expand(shape),
+            (self.omega * self.frequency).expand(shape),
+            self.phase.expand(shape),
+            family=self.sigma,
+            gamma=self.gamma,
+            offset=self.offset,
+            centre=self.centre,
+            engine=self.engine,
+        )
+        return self.norm(phi)
+
+    def relevance(self) -> Tensor:
+        """Return |gamma| sum_m |a_m| per factor, (D, R): a factor 1 + gamma g stays near 1 where it is near 0."""
+        return self.gamma * self.amplitude.detach().abs().sum(0).expand(self.bias.shape)
+
+
+class Lrnn(CoordinateModel):
+    """Deep (or, with one layer, shallow) LRNN from (n, d) to (n, c)."""
+
+    def __init__(self, config: LrnnConfig, n_inputs: int, n_outputs: int) -> None:
+        """Draw the initial weights from the global generator."""
+        super().__init__()
+        sizes = [n_inputs] + [config.rank] * (config.depth - 1)
+        self.layers = nn.ModuleList(ProductLayer(n, config, first=k == 0) for k, n in enumerate(sizes))
+        self.head = nn.Linear(config.rank, n_outputs)
+
+    def features(self, coords: Tensor) -> Tensor:
+        """Map (n, d) to the outputs of the last product layer, (n, R)."""
+        for layer in self.layers:
+            coords = layer(coords)
+        return coords
+
+    def use_engine(self, name: str) -> None:
+        """Evaluate all product layers with the engine of this name (see `kernels.dispatch`)."""
+        for layer in self.layers:
+            layer.engine = name

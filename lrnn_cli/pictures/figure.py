@@ -1,0 +1,42 @@
+"""What all previews share: a figure without a window, the training curve, and the way to PNG."""
+
+import io
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+STYLE = {"font.size": 8, "axes.titlesize": 9, "axes.spines.top": False, "axes.spines.right": False}
+
+
+def new_figure(width_in: float, height_in: float) -> Figure:
+    """Return an empty figure of a size in inches; no window, no global state of pyplot."""
+    with matplotlib.rc_context(STYLE):
+        return Figure(figsize=(width_in, height_in), layout="constrained")
+
+
+def encode_png(figure: Figure, dpi: int = 110) -> bytes:
+    """Return the figure as PNG; the same figure gives the same bytes."""
+    stream = io.BytesIO()
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(stream, format="png", dpi=dpi, metadata={"Software": None})
+    return stream.getvalue()
+
+
+def draw_training(axes: Axes, history: list[dict[str, Any]]) -> None:
+    """Draw PSNR in dB over seconds; dots mark events such as going back to an earlier state."""
+    points = [(r["seconds"], r["psnr_db"]) for r in history if r.get("psnr_db") is not None]
+    points = [(s, db) for s, db in points if db == db and abs(db) != float("inf")]
+    if points:
+        seconds, psnr = zip(*points, strict=True)
+        axes.plot(seconds, psnr, linewidth=1.2, color="#20639b")
+    marks = [(r["seconds"], r["psnr_db"]) for r in history if "learning rate x" in r.get("event", "")]
+    marks = [(s, db) for s, db in marks if db is not None and db == db]
+    if marks:
+        axes.plot(*zip(*marks, strict=True), "o", color="#d1495b", markersize=4, label="went back")
+        axes.legend(frameon=False)
+    axes.set_xlabel("seconds")
+    axes.set_ylabel("PSNR of the batches, dB")
+    axes.set_title("training")
+    axes.grid(alpha=0.3, linewidth=0.5)

@@ -1,0 +1,67 @@
+"""The settings of a fit as the user writes them, and the presets: torch-free, so that they are checked at once.
+
+    model: {name: lrnn, rank: 128, …}     the fields of the model's configuration, or params: 200k
+    fit:   {time_s: 60, lr: 1e-3, …}      `fitting.settings.FitSettings`
+    image: {grey: true, …}                the reader's options, under the name of the kind
+"""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from lrnn_cli.errors import ConfigError
+from lrnn_cli.fitting.settings import FitSettings
+from lrnn_cli.models.catalog import config_class, row
+from lrnn_cli.tasks.regression import ModelChoice
+
+PRESETS = ("fast", "paper", "best")
+
+
+def settings_class(model_name: str, kind: str, options: type[BaseModel]) -> type[BaseModel]:
+    """Return the class of settings for a model and a kind of signal; an unknown key is an error.
+
+    Raises:
+        ConfigError: when the model is unknown.
+    """
+    config = config_class(model_name)
+    model = create_model(
+        f"{config.__name__}Choice",
+        __base__=config,
+        name=(str, model_name),
+        params=(int | None, Field(None, ge=1, description="parameter budget; the width is solved for")),
+    )
+    return create_model(
+        "Settings",
+        __config__=ConfigDict(extra="forbid", frozen=True),
+        model=(model, Field(default_factory=model)),
+        fit=(FitSettings, ...),
+        **{kind: (options, Field(default_factory=options))},  # type: ignore[call-overload]
+    )
+
+
+def model_choice(settings: Any) -> ModelChoice:
+    """Return the model's part of the settings: name, the options that were given, and the budget."""
+    given = settings.model.model_dump(exclude_unset=True)
+    name, params = settings.model.name, given.pop("params", None)
+    given.pop("name", None)
+    return ModelChoice(name=name, options=given, params=params)
+
+
+def preset(name: str, model_name: str) -> dict[str, Any]:
+    """Return the settings of a preset for a model.
+
+    fast: a minute. best: ten minutes. paper: what the model's authors published for images, from the catalog.
+
+    Raises:
+        ConfigError: when the preset is unknown, or the model has no published setting.
+    """
+    if name == "fast":
+        return {"fit": {"time_s": 60.0}}
+    if name == "best":
+        return {"fit": {"time_s": 600.0}}
+    if name == "paper":
+        published = row(model_name).published
+        if published is None:
+            raise ConfigError(f"preset paper: no published image setting is recorded for {model_name}; use fast or best")
+        return published
+    raise ConfigError(f"preset: expected one of {', '.join(PRESETS)}, got {name!r}")

@@ -1,0 +1,127 @@
+"""Slow, obvious numpy versions of what the package computes fast: the second opinion of the tests.
+
+Nothing here is imported by the package, and nothing here imports it.
+"""
+
+import itertools
+import math
+import struct
+import zlib
+
+import numpy as np
+
+
+def mse(prediction, target):
+    """One value after the other."""
+    pairs = list(zip(np.ravel(prediction).tolist(), np.ravel(target).tolist(), strict=True))
+    return math.fsum((x - y) ** 2 for x, y in pairs) / len(pairs)
+
+
+def psnr(prediction, target, peak):
+    """By way of the root mean squared error."""
+    return 20 * math.log10(peak / math.sqrt(mse(prediction, target)))
+
+
+def snr(prediction, target):
+    """Powers of signal and error."""
+    x, y = np.ravel(prediction).tolist(), np.ravel(target).tolist()
+    noise = math.fsum((a - b) ** 2 for a, b in zip(x, y, strict=True))
+    return 10 * math.log10(math.fsum(b * b for b in y) / noise)
+
+
+def si_sdr(prediction, target):
+    """Split the prediction into its part along the target and the rest, and compare their lengths."""
+    x, y = np.ravel(prediction).astype(float), np.ravel(target).astype(float)
+    along = y * (np.inner(x, y) / np.inner(y, y))
+    return 20 * math.log10(np.linalg.norm(along) / np.linalg.norm(x - along))
+
+
+def rho_ag(prediction, target, axes):
+    """Cosine of the full complex spectra's amplitudes."""
+    x, y = (np.abs(np.fft.fftn(np.asarray(s, dtype=float), axes=axes)).ravel() for s in (prediction, target))
+    return np.inner(x, y) / (np.linalg.norm(x) * np.linalg.norm(y))
+
+
+def ssim_map(x, y, peak):
+    """Structural similarity of one channel, one 11 x 11 window after the other."""
+    taps = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
+    weights = np.outer(taps, taps) / taps.sum() ** 2
+    c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
+    result = np.empty((x.shape[0] - 10, x.shape[1] - 10))
+    for i, j in itertools.product(*map(range, result.shape)):
+        a, b = (s[i : i + 11, j : j + 11].astype(float) for s in (x, y))
+        mean_a, mean_b = (weights * a).sum(), (weights * b).sum()
+        var_a, var_b = (weights * (a - mean_a) ** 2).sum(), (weights * (b - mean_b) ** 2).sum()
+        covariance = (weights * (a - mean_a) * (b - mean_b)).sum()
+        luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
+        structure = (2 * covariance + c2) / (var_a + var_b + c2)
+        result[i, j] = luminance * structure
+    return result
+
+
+def grid_points(shape, lower, upper):
+    """All points of a grid of cell centres in row-major order, cell by cell."""
+    points = []
+    for index in itertools.product(*map(range, shape)):
+        cells = zip(index, shape, lower, upper, strict=True)
+        points.append([left + (right - left) * (i + 0.5) / n for i, n, left, right in cells])
+    return np.array(points)
+
+
+ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+
+
+def png_chunk(kind, body):
+    """One chunk of a PNG file."""
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png_filter(kind, row, above, step):
+    """The residuals of one row of bytes under filter `kind`, byte by byte."""
+    result = []
+    for k, byte in enumerate(row):
+        a = row[k - step] if k >= step else 0
+        b = above[k]
+        c = above[k - step] if k >= step else 0
+        nearest = min((abs(b - c), 0, a), (abs(a - c), 1, b), (abs(a + b - 2 * c), 2, c))[2]
+        result.append((byte - [0, a, b, (a + b) // 2, nearest][kind]) % 256)
+    return bytes(result)
+
+
+def png_bytes(samples, depth, colour_type, filters=(0,), interlaced=False, chunks=()):
+    """A PNG file of integer samples (h, w, c), row r of every pass under filter r modulo their number.
+
+    `chunks` are pairs of kind and body that go before the pixels.
+    """
+    height, width, n_channels = np.shape(samples)
+    step = max(1, n_channels * depth // 8)
+    data = b""
+    for x0, y0, dx, dy in ADAM7 if interlaced else [(0, 0, 1, 1)]:
+        part = np.asarray(samples)[y0::dy, x0::dx]
+        above = b"\0" * -(-part.shape[1] * n_channels * depth // 8)
+        for r, row in enumerate(part if part.size else []):
+            bits = "".join(f"{value:0{depth}b}" for value in row.ravel().tolist())
+            bits += "0" * (-len(bits) % 8)
+            line = bytes(int(bits[k : k + 8], 2) for k in range(0, len(bits), 8))
+            kind = filters[r % len(filters)]
+            data += bytes([kind]) + png_filter(kind, line, above, step)
+            above = line
+    header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, int(interlaced))
+    parts = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(data)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(kind, body) for kind, body in parts)
+
+
+def lanczos_matrix(n_old, n_new):
+    """Weights (n_new, n_old) of a Lanczos filter with three lobes, widened when shrinking, rows of sum 1."""
+    scale = n_old / n_new
+    width = max(scale, 1.0)
+    centres = (np.arange(n_new) + 0.5) * scale
+    distance = (np.arange(n_old) + 0.5 - centres[:, None]) / width
+    weights = np.where(np.abs(distance) < 3, np.sinc(distance) * np.sinc(distance / 3), 0.0)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def lanczos(image, width, height):
+    """An image (h, w, c) resampled by two dense matrices."""
+    rows, columns = lanczos_matrix(image.shape[0], height), lanczos_matrix(image.shape[1], width)
+    return np.einsum("ih,hwc,jw->ijc", rows, image, columns, optimize=True)

@@ -1,0 +1,128 @@
+"""Help, version and completion answer at once: nothing is loaded that the answer does not need."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lrnn_cli import __version__
+from lrnn_cli.cli.table import COMMANDS
+from tests.conftest import RunLrnn, program_env
+
+HEAVY = {
+    "torch",
+    "numpy",
+    "scipy",
+    "matplotlib",
+    "PIL",
+    "tifffile",
+    "soundfile",
+    "skimage",
+    "pydicom",
+    "yaml",
+}
+
+# Runs the program in a process that lists its modules at the end.
+SPY = """
+import json, sys
+from lrnn_cli.cli.app import main
+code = main(sys.argv[2:])
+with open(sys.argv[1], "w") as file:
+    json.dump({"code": code, "modules": sorted(sys.modules)}, file)
+"""
+
+
+def modules_after(tmp_path: Path, *args: str, env: dict[str, str] | None = None) -> tuple[int, set[str], str]:
+    report = tmp_path / "modules.json"
+    done = subprocess.run(
+        [sys.executable, "-c", SPY, str(report), *args],
+        capture_output=True,
+        env=program_env(env),
+        timeout=60,
+        encoding="utf-8",
+        check=False,
+    )
+    assert report.exists(), done.stderr
+    found = json.loads(report.read_text())
+    return found["code"], set(found["modules"]), done.stdout
+
+
+@pytest.mark.parametrize(
+    "args", [["--help"], ["-h"], ["--version"], ["--show-completion", "bash"]], ids=" ".join
+)
+def test_the_program_itself_loads_nothing_heavy(tmp_path: Path, args: list[str]) -> None:
+    code, modules, out = modules_after(tmp_path, *args)
+    assert code == 0
+    assert out
+    assert not modules & HEAVY
+    assert not [name for name in modules if name.startswith("lrnn_cli.cli.commands.")]
+
+
+def test_a_lone_version_does_not_even_load_the_option_parser(tmp_path: Path) -> None:
+    code, modules, out = modules_after(tmp_path, "--version")
+    assert (code, out) == (0, f"lrnn {__version__}\n")
+    assert "typer" not in modules
+
+
+def test_no_arguments_show_help_and_are_a_usage_error(run_lrnn: RunLrnn) -> None:
+    done = run_lrnn()
+    assert done.returncode == 2
+    assert "fit-image" in done.stdout
+    assert done.stderr == ""
+
+
+def test_help_lists_every_command_and_the_exit_codes(run_lrnn: RunLrnn) -> None:
+    done = run_lrnn("--help")
+    assert done.returncode == 0
+    for name, row in COMMANDS.items():
+        assert f"{name} " in done.stdout
+        assert row.summary in done.stdout
+    assert "143 terminated" in done.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_commands_help_loads_nothing_heavy(tmp_path: Path, name: str) -> None:
+    code, modules, out = modules_after(tmp_path, name, "--help")
+    assert code == 0
+    assert f"lrnn {name}" in out
+    assert not modules & HEAVY
+    others = {row.target.partition(":")[0] for row in COMMANDS.values()} - {
+        COMMANDS[name].target.partition(":")[0]
+    }
+    assert not modules & others
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_table_points_at_functions_with_a_help_text(name: str) -> None:
+    module, _, function = COMMANDS[name].target.partition(":")
+    assert getattr(importlib.import_module(module), function).__doc__
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [("lrnn fit", "fit-image"), ("lrnn fit-image --mod", "--model"), ("lrnn fit-image --model si", "siren")],
+)
+def test_completion_knows_commands_options_and_models(tmp_path: Path, words: str, expected: str) -> None:
+    env = {"_LRNN_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+    code, modules, out = modules_after(tmp_path, env=env)
+    assert code == 0
+    assert expected in out.split()
+    assert not modules & HEAVY
+
+
+@pytest.mark.parametrize(
+    ("args", "limit_s"), [(["--help"], 0.4), (["--version"], 0.4), (["fit-image", "--help"], 0.8)]
+)
+def test_the_answer_takes_less_than_the_limit(run_lrnn: RunLrnn, args: list[str], limit_s: float) -> None:
+    def processor_seconds() -> float:  # not the clock: other tests run beside this one
+        before = os.times()
+        assert run_lrnn(*args).returncode == 0
+        after = os.times()
+        return after.children_user + after.children_system - before.children_user - before.children_system
+
+    tries = (processor_seconds() for _ in range(6))
+    assert any(seconds < limit_s for seconds in tries)
