@@ -142,7 +142,8 @@ def _run_one(
         signal = kind.read(name, sys.stdin.buffer.read() if name == "-" else None)
         for note in signal.notes:
             talk.note(f"{name}: {note}")
-        plan = make_plan(signal, model_choice(settings), settings.fit)
+        task = kind.task(signal)
+        plan = make_plan(signal, task.choose(model_choice(settings)), settings.fit)
         for note in plan.notes:
             talk.note(note)
         if choices.dry_run:
@@ -150,7 +151,6 @@ def _run_one(
             return
         if temporary is None:
             folder.claim(force=choices.force, resume=choices.resume)
-        task = kind.task(signal)
         request = Request(
             task=task,
             plan=plan,

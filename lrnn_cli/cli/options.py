@@ -91,19 +91,6 @@ def parse_batch(text: str) -> int | str:
         ) from None
 
 
-def parse_words(text: str) -> list[str]:
-    """Reads a list of words.
-
-    Args:
-        text: words with commas between them, or none.
-
-    Returns:
-        The words; empty for "none".
-    """
-    words = [word.strip() for word in text.split(",") if word.strip()]
-    return [] if words == ["none"] else words
-
-
 def complete_models(incomplete: str) -> list[tuple[str, str]]:
     """Offers the models of the catalog to the shell.
 

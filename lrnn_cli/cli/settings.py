@@ -105,11 +105,16 @@ def _model_name(user: Mapping[str, Any]) -> str:
 def dump(settings: Any, n_choice: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return the settings as plain values, complete: they give the same run again as --config.
 
-    With a parameter budget the width is left out, since the budget decides it.
+    With a parameter budget the width is left out, since the budget decides it; so is what the content of the
+    signal decides unless it was given.
     """
     tree: dict[str, Any] = settings.model_dump(mode="json")
     if tree["model"].get("params") is not None:
         tree["model"].pop(type(settings.model).width_key, None)
     else:
         tree["model"].pop("params", None)
+    for group in (getattr(settings, name) for name in type(settings).model_fields):
+        for key in getattr(type(group), "decided_by_signal", ()):
+            if key not in settings.model.model_fields_set:
+                tree["model"].pop(key, None)
     return tree

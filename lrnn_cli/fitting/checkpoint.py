@@ -5,7 +5,8 @@ grid and what the writer of the signal needs, so that a file alone suffices to e
 """
 
 import json
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,10 @@ RESUME_FORMAT = "lrnn.resume/1"
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained model and all that is needed to evaluate it: stored value = prediction * scale + shift."""
+    """A trained model and all that is needed to evaluate it: stored value = prediction * scale + shift.
+
+    `evaluation` says how the fit was measured, device, engine and block_points, for whoever wants the same bits.
+    """
 
     model_name: str
     config: ModelConfig
@@ -38,6 +42,7 @@ class Fitted:
     shape: tuple[int, ...]
     kind: str
     signal: dict[str, Any]
+    evaluation: dict[str, Any] = field(default_factory=dict)
 
     def header(self) -> dict[str, Any]:
         """Return what the checkpoint says besides the weights."""
@@ -53,6 +58,7 @@ class Fitted:
             "shape": list(self.shape),
             "kind": self.kind,
             "signal": self.signal,
+            "evaluation": self.evaluation,
         }
 
 
@@ -73,14 +79,18 @@ def read(path: Path, expected_format: str) -> tuple[dict[str, Tensor], dict[str,
     Raises:
         CheckpointError: when the file is missing, truncated, foreign or of another format.
     """
+    if path.exists() and not path.is_file():
+        raise CheckpointError(f"{path}: not a file; name a checkpoint")
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("lrnn", "null"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118: not a mapping
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file") from None
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{path}: not a readable safetensors file ({error}); it may be truncated") from error
+    except (SafetensorError, OSError, ValueError, RuntimeError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path}: not a readable safetensors file ({error}); it may be truncated"
+        ) from error
     if not isinstance(header, dict) or "format" not in header:
         raise CheckpointError(f"{path}: a safetensors file, but not written by lrnn (no lrnn header)")
     if header["format"] != expected_format:
@@ -102,7 +112,8 @@ def load(path: Path) -> Fitted:
         spec, transform = header["model"], header["transform"]
         name, n_inputs, n_outputs = str(spec["name"]), int(spec["n_inputs"]), int(spec["n_outputs"])
         config = config_class(name)(**spec["config"])
-        if sum(t.numel() for t in tensors.values()) < n_inputs + n_outputs or _depth(config) > 10_000:
+        n_weights = sum(t.numel() for t in tensors.values())
+        if n_weights < n_inputs + n_outputs or int(getattr(config, "depth", 1)) > max(64, len(tensors)):
             raise CheckpointError(f"{path}: header and weights do not agree")
         with torch.device("meta"):
             model = build(name, config, n_inputs=n_inputs, n_outputs=n_outputs)
@@ -111,10 +122,13 @@ def load(path: Path) -> Fitted:
         if expected != found:
             odd = sorted(set(expected.items()) ^ set(found.items()))[0][0]
             raise CheckpointError(f"{path}: header and weights do not agree (first at {odd!r})")
+        dtypes = {t.dtype for t in tensors.values()}
+        if dtypes not in ({torch.float32}, {torch.float64}):
+            raise CheckpointError(f"{path}: expected weights all float32 or all float64")
         model.load_state_dict(tensors, assign=True)
         if not all(bool(torch.isfinite(t).all()) for t in tensors.values()):
             raise CheckpointError(f"{path}: the weights hold NaN or infinity")
-        return Fitted(
+        fitted = Fitted(
             model_name=name,
             config=config,
             model=model,
@@ -126,10 +140,30 @@ def load(path: Path) -> Fitted:
             shape=tuple(int(n) for n in header["shape"]),
             kind=str(header["kind"]),
             signal=dict(header["signal"]),
+            evaluation=dict(header.get("evaluation", {})),
         )
-    except (KeyError, TypeError, ValueError, ValidationError, ConfigError, RuntimeError, OverflowError) as error:
-        raise CheckpointError(f"{path}: the header makes no sense ({type(error).__name__}: {error})".split("\n")[0]) from error
+        problem = _implausible(fitted)
+        if problem:
+            raise CheckpointError(f"{path}: the header makes no sense ({problem})")
+        return fitted
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        ValidationError,
+        ConfigError,
+        RuntimeError,
+        ArithmeticError,
+    ) as error:
+        raise CheckpointError(
+            f"{path}: the header makes no sense ({type(error).__name__}: {error})".split("\n")[0]
+        ) from error
 
 
-def _depth(config: ModelConfig) -> int:
-    return int(getattr(config, "depth", 1))
+def _implausible(fitted: Fitted) -> str:
+    """Say what of a header, each part of which has the right type, cannot be; empty if all can."""
+    if len(fitted.shape) != fitted.n_inputs or min(fitted.shape, default=0) < 1:
+        return f"shape {list(fitted.shape)} for {fitted.n_inputs} coordinates"
+    if not (math.isfinite(fitted.shift) and 0 < fitted.scale < math.inf and 0 < fitted.peak < math.inf):
+        return f"shift {fitted.shift:g}, scale {fitted.scale:g}, peak {fitted.peak:g}"
+    return ""

@@ -23,10 +23,16 @@ def resolve_device(asked: str) -> torch.device:
     if name != "cuda" or (number and not number.isdecimal()) or asked.endswith(":"):
         raise ConfigError(f"device: expected auto, cpu, cuda or cuda:N, got {asked!r}")
     if not torch.cuda.is_available():
-        built = "this torch has no CUDA support" if torch.version.cuda is None else "no usable NVIDIA GPU was found"
+        built = (
+            "this torch has no CUDA support"
+            if torch.version.cuda is None
+            else "no usable NVIDIA GPU was found"
+        )
         raise DeviceError(f"device {asked}: {built}; use --device cpu or --device auto")
     if number and int(number) >= torch.cuda.device_count():
-        raise DeviceError(f"device {asked}: there are only {torch.cuda.device_count()} CUDA devices, counted from 0")
+        raise DeviceError(
+            f"device {asked}: there are only {torch.cuda.device_count()} CUDA devices, counted from 0"
+        )
     return torch.device(asked)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 BREAK_OUT = 3.0  # times the best smoothed loss counts as breaking out ...
 BREAK_OUT_STEPS = 10  # ... when it lasts for so many steps in a row
+NOISE = 1e-8  # for targets of size 1: what is below rises and falls by rounding and by single steps of the weights
 DEAD_LEVEL = 0.9  # of the variance of the targets: a constant does about as well
 DEAD_STEPS = 100  # steps granted to a start before it is called dead
 DEAD_PROGRESS = 0.1  # and part of the budget granted
@@ -49,7 +50,7 @@ class Guard:
         self.best_loss = min(self.best_loss, self.smooth_loss)
         if not self.enabled:
             return Verdict.FINE
-        out = loss > BREAK_OUT * self.best_loss and self.smooth_loss > BREAK_OUT * self.best_loss
+        out = min(loss, self.smooth_loss) > BREAK_OUT * max(self.best_loss, NOISE)
         self.steps_broken_out = self.steps_broken_out + 1 if out else 0
         if self.steps_broken_out >= BREAK_OUT_STEPS:
             return Verdict.BROKE_OUT

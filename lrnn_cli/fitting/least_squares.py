@@ -10,18 +10,27 @@ from lrnn_cli.objectives.samples import Samples
 RIDGE = 1e-9  # relative to the mean diagonal of the Gram matrix: keeps collinear features solvable
 
 
-def training_loss(model: CoordinateModel, samples: Samples, runner: BlockRunner) -> float:
-    """Return the mean squared error over all points and channels, normalised, summed in float64."""
+def training_loss(
+    model: CoordinateModel, samples: Samples, runner: BlockRunner, points: Tensor | None = None
+) -> float:
+    """Return the mean squared error over all points (or those given) and channels, normalised, summed in float64."""
+    n = samples.n_points if points is None else len(points)
 
     def block_error(span: tuple[int, int]) -> float:
         with torch.no_grad():
-            indices = torch.arange(*span, device=samples.targets.device)
+            indices = _indices(span, points, samples)
             return float(samples.squared_error(model(samples.coords(indices)), indices))
 
-    return sum(runner.map(block_error, ranges(samples.n_points, runner.block_points))) / samples.n_points
+    return sum(runner.map(block_error, ranges(n, runner.block_points))) / n
 
 
-def solve_head(model: CoordinateModel, samples: Samples, runner: BlockRunner) -> tuple[float, float]:
+def _indices(span: tuple[int, int], points: Tensor | None, samples: Samples) -> Tensor:
+    return torch.arange(*span, device=samples.targets.device) if points is None else points[slice(*span)]
+
+
+def solve_head(
+    model: CoordinateModel, samples: Samples, runner: BlockRunner, points: Tensor | None = None
+) -> tuple[float, float]:
     """Replace the output layer by the least-squares solution, unless that would raise the training loss.
 
     Minimises sum_n |S phi(x_n) + s_0 - t_n|^2 over S and s_0 by the normal equations in float64,
@@ -30,29 +39,31 @@ def solve_head(model: CoordinateModel, samples: Samples, runner: BlockRunner) ->
 
     Args:
         model: changed in place.
-        samples: the targets, all of whose points enter.
+        samples: the targets.
         runner: blocks and threads.
+        points: flat indices of the points that enter, and over which the loss is meant; all when left out.
 
     Returns:
         training loss before and after; after <= before.
     """
     k, dtype, device = model.head.in_features + 1, torch.float64, samples.targets.device
+    n = samples.n_points if points is None else len(points)
     gram = torch.zeros(k, k, dtype=dtype, device=device)
     moment = torch.zeros(k, samples.n_outputs, dtype=dtype, device=device)
 
     def block_moments(span: tuple[int, int]) -> tuple[Tensor, Tensor, float]:
         with torch.no_grad():
-            indices = torch.arange(*span, device=device)
+            indices = _indices(span, points, samples)
             features = model.features(samples.coords(indices))
             error = float(samples.squared_error(model.head(features), indices))
             f = torch.cat([features, torch.ones_like(features[:, :1])], 1).to(dtype)
             return f.T @ f, f.T @ samples.targets[indices].to(dtype), error
 
     before = 0.0
-    for f_f, f_t, error in runner.map(block_moments, ranges(samples.n_points, runner.block_points)):
+    for f_f, f_t, error in runner.map(block_moments, ranges(n, runner.block_points)):
         gram += f_f
         moment += f_t
-        before += error / samples.n_points
+        before += error / n
     gram.diagonal().add_(RIDGE * gram.diagonal().mean())
     solution, info = torch.linalg.solve_ex(gram, moment)
     if int(info) or not bool(torch.isfinite(solution).all()):
@@ -61,7 +72,7 @@ def solve_head(model: CoordinateModel, samples: Samples, runner: BlockRunner) ->
     with torch.no_grad():
         model.head.weight.copy_(solution[:-1].T)
         model.head.bias.copy_(solution[-1])
-    after = training_loss(model, samples, runner)
+    after = training_loss(model, samples, runner, points)
     if after <= before:
         return before, after
     with torch.no_grad():

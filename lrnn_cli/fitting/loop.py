@@ -13,7 +13,7 @@ from lrnn_cli.errors import FitError
 from lrnn_cli.fitting.blocks import BlockRunner
 from lrnn_cli.fitting.guard import SMOOTHING, Guard, Verdict
 from lrnn_cli.fitting.least_squares import solve_head, training_loss
-from lrnn_cli.fitting.optimizers import make_optimizer
+from lrnn_cli.fitting.optimizers import load_state, make_optimizer
 from lrnn_cli.fitting.outcome import Outcome
 from lrnn_cli.fitting.sampling import BatchSampler
 from lrnn_cli.fitting.schedule import rate_factor
@@ -25,6 +25,8 @@ SNAPSHOT_EVERY = 20  # steps between copies of a good state
 MAX_RETURNS = 12  # to a good state or a fresh start, before giving up
 BACK_FACTOR = 0.5  # on the rate after going back
 FRESH_FACTOR = 0.3  # on the rate after a start that learned nothing
+START_POINTS = 2**18  # at most, for solving the output layer before step 1
+END_SHARE = 0.25  # of a budget of time that solving the output layer at the end may add
 PLATEAU_STEPS = 100
 PLATEAU_GAIN = 0.98
 
@@ -96,7 +98,7 @@ class Trainer:
         self.model, self.samples, self.settings, self.runner, self.lr = model, samples, settings, runner, lr
         self.fresh, self.lstsq = fresh, frozenset(lstsq)
         self.parameters = list(model.parameters())
-        self.optimizer = make_optimizer(settings.optimizer, self.parameters, lr)
+        self.optimizer = make_optimizer(settings.optimizer, model, lr, beta2=settings.beta2)
         self.sampler = BatchSampler(samples.n_points, batch_points, settings.seed)
         self.guard = Guard(samples.variance(), settings.guard)
         self.counts = Counts()
@@ -106,6 +108,7 @@ class Trainer:
         self.outcome: Outcome | None = None
         self.final_loss = math.nan
         self._event: list[str] = []
+        self._loss = math.nan
         self._target_mse = self._read_target(settings.until)
         self.next_check = math.inf
 
@@ -135,7 +138,7 @@ class Trainer:
         """
         clock = time.perf_counter() - self.elapsed
         if self.step == 0 and "start" in self.lstsq:
-            self._solve_head("at the start")
+            self._solve_head("at the start", self._start_points())
         while True:
             self.elapsed = time.perf_counter() - clock
             progress = self.progress()
@@ -161,7 +164,11 @@ class Trainer:
     def _record(self, lr: float, progress: float) -> Step:
         event, self._event = "; ".join(self._event) or None, []
         speed = self.step / self.elapsed if self.elapsed > 0 else 0.0
-        psnr = self.samples.psnr_db(self.guard.smooth_loss) if math.isfinite(self.guard.smooth_loss) else math.nan
+        psnr = (
+            self.samples.psnr_db(self.guard.smooth_loss)
+            if math.isfinite(self.guard.smooth_loss)
+            else math.nan
+        )
         return Step(self.step, self._loss, psnr, lr, self.elapsed, speed, progress, event)
 
     def _step(self, progress: float) -> float:
@@ -192,7 +199,7 @@ class Trainer:
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient
         for group in self.optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr * group["factor"]
         self.optimizer.step()
         self.step += 1
         if "plateau" in self.lstsq:
@@ -235,7 +242,9 @@ class Trainer:
             self._start_afresh()
             self._event.append(f"{verdict}: fresh start, learning rate x {FRESH_FACTOR}")
         elif snapshot is None:
-            raise FitError(f"{verdict} from the very first step; use a lower --lr or another --sigma, or check the input")
+            raise FitError(
+                f"{verdict} from the very first step; use a lower --lr or another --sigma, or check the input"
+            )
         if give_up:
             self.outcome = Outcome.DIVERGED
 
@@ -244,11 +253,13 @@ class Trainer:
         with torch.no_grad():
             for old, drawn in zip(self.parameters, new.parameters(), strict=True):
                 old.copy_(drawn)
-        self.optimizer = make_optimizer(self.settings.optimizer, self.parameters, self.lr)
+        self.optimizer = make_optimizer(
+            self.settings.optimizer, self.model, self.lr, beta2=self.settings.beta2
+        )
         self.snapshot = None
         self.guard.went_back(math.inf)
         if "start" in self.lstsq:
-            self._solve_head("at the fresh start")
+            self._solve_head("at the fresh start", self._start_points())
 
     def _take_snapshot(self) -> Snapshot:
         weights = [p.detach().clone() for p in self.parameters]
@@ -262,13 +273,34 @@ class Trainer:
         with torch.no_grad():
             for parameter, saved in zip(self.parameters, snapshot.weights, strict=True):
                 parameter.copy_(saved)
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": snapshot.optimizer, "param_groups": groups})
+        load_state(self.optimizer, snapshot.optimizer)
 
-    def _solve_head(self, when: str) -> None:
-        before, after = self.runner.with_less_memory(lambda: solve_head(self.model, self.samples, self.runner))
+    def _solve_head(self, when: str, points: Tensor | None = None) -> float:
+        """Solve the output layer over all points, or those given; return the loss over them afterwards."""
+        before, after = self.runner.with_less_memory(
+            lambda: solve_head(self.model, self.samples, self.runner, points)
+        )
         gain = f"{self.samples.psnr_db(before):.2f} to {self.samples.psnr_db(after):.2f} dB"
-        self._event.append(f"output layer solved by least squares {when}: {gain}")
+        part = "" if points is None else f" over {len(points)} points"
+        self._event.append(f"output layer solved by least squares {when}{part}: {gain}")
+        return after
+
+    def _start_points(self) -> Tensor | None:
+        """Return the points for a solution at a start: all, or a random part that does not use up the budget."""
+        if self.samples.n_points <= START_POINTS:
+            return None
+        generator = torch.Generator().manual_seed(self.settings.seed)
+        return torch.randint(self.samples.n_points, (START_POINTS,), generator=generator)
+
+    def _affordable(self) -> bool:
+        """Tell whether solving over all points at the end fits into a budget of time; always with a budget of steps.
+
+        A step costs about three evaluations of its points, a solution two evaluations of all points.
+        """
+        if self.settings.time_s is None or self.step == 0:
+            return True
+        per_point = self.elapsed / (self.step * self.sampler.batch_points) / 3
+        return 2 * self.samples.n_points * per_point <= END_SHARE * self.settings.time_s
 
     def _watch_plateau(self) -> None:
         if self.guard.best_loss < PLATEAU_GAIN * self.plateau_loss:
@@ -287,9 +319,10 @@ class Trainer:
 
     def _finish(self) -> None:
         """Solve the output layer where asked, then keep the better of the last and the last good state."""
-        if self.outcome is not Outcome.DIVERGED and "end" in self.lstsq:
-            self._solve_head("at the end")
-        loss = self.runner.with_less_memory(lambda: training_loss(self.model, self.samples, self.runner))
+        if self.outcome is not Outcome.DIVERGED and "end" in self.lstsq and self._affordable():
+            loss = self._solve_head("at the end")
+        else:
+            loss = self.runner.with_less_memory(lambda: training_loss(self.model, self.samples, self.runner))
         if self.snapshot is not None and not loss <= 1.05 * self.snapshot.smooth_loss:
             weights = [p.detach().clone() for p in self.parameters]
             self._restore(self.snapshot)
@@ -302,3 +335,5 @@ class Trainer:
                     for parameter, saved in zip(self.parameters, weights, strict=True):
                         parameter.copy_(saved)
         self.final_loss = loss
+        if not math.isfinite(self._loss):  # no step was left after resuming, or the last one diverged
+            self._loss = loss

@@ -1,20 +1,52 @@
 """The table of optimisers, all from torch."""
 
-from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from lrnn_cli.models.contract import CoordinateModel
+
 OPTIMIZERS = ("adam", "adamw", "nadam", "sgd")
 
 
-def make_optimizer(name: str, parameters: Sequence[Tensor], lr: float) -> torch.optim.Optimizer:
-    """Build an optimiser with the library's defaults (momentum 0.9 for sgd)."""
-    params = list(parameters)
+def make_optimizer(
+    name: str, model: CoordinateModel, lr: float, *, beta2: float = 0.999
+) -> torch.optim.Optimizer:
+    """Build an optimiser with the library's defaults (momentum 0.9 for sgd) over the parameters of a model.
+
+    Parameters with the same `rate_factor` of the model share a group, whose key `factor` holds it.
+    """
+    factors: dict[float, list[torch.nn.Parameter]] = {}
+    for key, parameter in model.named_parameters():
+        factors.setdefault(model.rate_factor(key), []).append(parameter)
+    groups: list[dict[str, Any]] = [
+        {"params": members, "factor": factor, "lr": lr * factor} for factor, members in factors.items()
+    ]
+    betas = (0.9, beta2)
     if name == "adam":
-        return torch.optim.Adam(params, lr=lr, fused=True)
+        return torch.optim.Adam(groups, lr=lr, betas=betas, fused=True)
     if name == "adamw":
-        return torch.optim.AdamW(params, lr=lr, fused=True)
+        return torch.optim.AdamW(groups, lr=lr, betas=betas, fused=True)
     if name == "nadam":
-        return torch.optim.NAdam(params, lr=lr)
-    return torch.optim.SGD(params, lr=lr, momentum=0.9)
+        return torch.optim.NAdam(groups, lr=lr, betas=betas)
+    return torch.optim.SGD(groups, lr=lr, momentum=0.9)
+
+
+def load_state(optimizer: torch.optim.Optimizer, state: dict[int, dict[str, Any]]) -> None:
+    """Give an optimiser a copy of a state, parameter number → name → value, exactly as it is.
+
+    The optimiser's own `load_state_dict` shares the tensors with its argument, so that later steps would change
+    that, too, and rounds all of them to the precision of the parameters.
+    """
+    copy = {
+        number: {name: value.clone() if isinstance(value, Tensor) else value for name, value in entry.items()}
+        for number, entry in state.items()
+    }
+    optimizer.load_state_dict({"state": copy, "param_groups": optimizer.state_dict()["param_groups"]})
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for number, entry in copy.items():
+        loaded = optimizer.state[parameters[number]]
+        for name, value in entry.items():
+            if isinstance(value, Tensor):
+                loaded[name] = value.to(loaded[name].device)

@@ -1,5 +1,7 @@
 """Evaluating a fit on any grid in bounded memory."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -13,19 +15,39 @@ def predict(fitted: Fitted, grid: Grid, runner: BlockRunner) -> Tensor:
 
     Blocks start at fixed places, so that the same grid gives the same bits whatever the number of threads.
     """
+    return next(predict_parts(fitted, grid, runner, grid.size)).reshape(*grid.shape, fitted.n_outputs)
+
+
+def predict_parts(fitted: Fitted, grid: Grid, runner: BlockRunner, part_points: int) -> Iterator[Tensor]:
+    """Yield the values of `predict` part by part: in bounded memory, and with the same bits.
+
+    Args:
+        fitted: the fit; its model is moved to the device of the runner.
+        grid: where to evaluate it.
+        runner: blocks and threads.
+        part_points: points of a part, rounded up to whole blocks.
+
+    Yields:
+        The values at the next points in row-major order, float32 (m, c), on the CPU.
+    """
     model = fitted.model.to(runner.device)
     dtype = next(model.parameters()).dtype
-    values = torch.empty(grid.size, fitted.n_outputs)
+    start = 0
+    while start < grid.size:
+        stop = min(grid.size, start - (-part_points // runner.block_points) * runner.block_points)
 
-    def block(span: tuple[int, int]) -> None:
-        with torch.no_grad():
-            indices = torch.arange(*span, device=runner.device)
-            prediction = model(grid.coords(indices).to(dtype))
-            values[span[0] : span[1]] = (prediction * fitted.scale + fitted.shift).cpu()
+        def part(start: int = start, stop: int = stop) -> Tensor:
+            values = torch.empty(stop - start, fitted.n_outputs)
 
-    def everything() -> None:
-        for _ in runner.map(block, ranges(grid.size, runner.block_points)):
-            pass
+            def block(span: tuple[int, int]) -> None:
+                with torch.no_grad():
+                    indices = torch.arange(start + span[0], start + span[1], device=runner.device)
+                    prediction = model(grid.coords(indices).to(dtype))
+                    values[span[0] : span[1]] = (prediction * fitted.scale + fitted.shift).cpu()
 
-    runner.with_less_memory(everything)
-    return values.reshape(*grid.shape, fitted.n_outputs)
+            for _ in runner.map(block, ranges(stop - start, runner.block_points)):
+                pass
+            return values
+
+        yield runner.with_less_memory(part)
+        start = stop

@@ -14,6 +14,16 @@ from lrnn_cli.errors import CheckpointError
 from lrnn_cli.fitting.checkpoint import RESUME_FORMAT, encode, read
 from lrnn_cli.fitting.guard import Guard
 from lrnn_cli.fitting.loop import Counts, Snapshot, Trainer
+from lrnn_cli.fitting.optimizers import load_state
+
+PROGRESS = {
+    "step": int,
+    "lr_scale": float,
+    "elapsed": float,
+    "plateau_step": int,
+    "plateau_loss": float,
+    "next_check": float,
+}
 
 
 def _flatten(prefix: str, state: dict[Any, dict[str, Any]]) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -34,12 +44,13 @@ def _unflatten(prefix: str, tensors: dict[str, Tensor], plain: dict[str, Any]) -
     return state
 
 
-def encode_state(trainer: Trainer, run_key: str) -> bytes:
+def encode_state(trainer: Trainer, run_key: str, engine: str) -> bytes:
     """Return the bytes of the resume file.
 
     Args:
         trainer: between two steps.
         run_key: digest of configuration and input, compared when resuming.
+        engine: the name of the engine in use, whose rounding the rest of the run shall share.
     """
     tensors = {f"weight.{k}": p.detach() for k, p in enumerate(trainer.parameters)}
     optimizer, plain = _flatten("optimizer.", trainer.optimizer.state_dict()["state"])
@@ -54,22 +65,23 @@ def encode_state(trainer: Trainer, run_key: str) -> bytes:
     header = {
         "format": RESUME_FORMAT,
         "run_key": run_key,
+        "engine": engine,
         "plain": plain,
         "snapshot": snapshot,
         "guard": trainer.guard.state(),
         "counts": asdict(trainer.counts),
         "sampler": trainer.sampler.state(),
         "block_points": trainer.runner.block_points,
-        "progress": {
-            name: getattr(trainer, name)
-            for name in ("step", "lr_scale", "elapsed", "plateau_step", "plateau_loss", "next_check")
-        },
+        "progress": {name: getattr(trainer, name) for name in PROGRESS},
     }
     return encode(tensors, header)
 
 
-def restore_state(trainer: Trainer, path: Path, run_key: str) -> None:
+def restore_state(trainer: Trainer, path: Path, run_key: str) -> str:
     """Bring a fresh trainer of the same configuration to the state in the file.
+
+    Returns:
+        the engine in use before.
 
     Raises:
         CheckpointError: when the file is corrupt, or belongs to another configuration or input.
@@ -85,9 +97,7 @@ def restore_state(trainer: Trainer, path: Path, run_key: str) -> None:
             for k, parameter in enumerate(trainer.parameters):
                 parameter.copy_(tensors[f"weight.{k}"])
         plain = header["plain"]
-        groups = trainer.optimizer.state_dict()["param_groups"]
-        state = _unflatten("optimizer.", tensors, plain)
-        trainer.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        load_state(trainer.optimizer, _unflatten("optimizer.", tensors, plain))
         if header["snapshot"] is not None:
             weights = [tensors[f"good.weight.{k}"].to(p.device) for k, p in enumerate(trainer.parameters)]
             trainer.snapshot = Snapshot(
@@ -100,7 +110,10 @@ def restore_state(trainer: Trainer, path: Path, run_key: str) -> None:
         trainer.counts = Counts(**header["counts"])
         trainer.sampler.restore(header["sampler"])
         trainer.runner.block_points = int(header["block_points"])
-        for name, value in header["progress"].items():
-            setattr(trainer, name, value)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{path}: resume state is incomplete ({type(error).__name__}: {error})") from error
+        for name, number in PROGRESS.items():
+            setattr(trainer, name, number(header["progress"][name]))
+        return str(header["engine"])
+    except (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError, AttributeError) as error:
+        raise CheckpointError(
+            f"{path}: resume state is incomplete ({type(error).__name__}: {error})"
+        ) from error

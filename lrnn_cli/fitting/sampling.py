@@ -20,7 +20,8 @@ class BatchSampler:
         self._order = torch.arange(n_points) if self.is_full else self._permutation()
 
     def _permutation(self) -> Tensor:
-        generator = torch.Generator().manual_seed((self.seed << 24) + self.passes)
+        mixed = (self.seed * 2_654_435_761 + self.passes) % 2**32  # torch's CPU generator takes 32 bits of it
+        generator = torch.Generator().manual_seed(mixed)
         return torch.randperm(self.n_points, generator=generator)
 
     def next(self) -> Tensor:
@@ -45,5 +46,7 @@ class BatchSampler:
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from counts returned by `state` of a sampler with the same points, batch and seed."""
         self.passes, self.position = int(state["passes"]), int(state["position"])
+        if not (self.passes >= 0 and 0 <= self.position < self.n_points):
+            raise ValueError(f"expected a position below {self.n_points}, got {self.position}")
         if not self.is_full:
             self._order = self._permutation()

@@ -17,16 +17,21 @@ class FitSettings(BaseModel):
     time_s: float | None = Field(None, gt=0, description="stop after this many seconds of training")
     until: str | None = Field(None, description="stop when reached: 40dB, or mse=1e-5 at peak 1")
     batch_points: int | Literal["full", "auto"] = Field("auto", description="points per step")
-    block_points: int | Literal["auto"] = Field("auto", description="points worked on at once, a memory limit")
+    block_points: int | Literal["auto"] = Field(
+        "auto", description="points worked on at once, a memory limit"
+    )
     lr: float | None = Field(None, gt=0, description="peak learning rate; the model's own when left out")
     schedule: str = Field("exp:0.05", description="const, exp:END, cos:END, linear:END or step:EVERY:FACTOR")
     warmup_steps: int = Field(10, ge=0, description="steps over which the rate rises from 0")
     optimizer: Literal["adam", "adamw", "nadam", "sgd"] = "adam"
+    beta2: float = Field(0.999, gt=0, lt=1, description="memory of Adam's second moment")
     clip_norm: float | None = Field(None, gt=0, description="limit of the gradient's norm")
     lstsq: tuple[Literal["start", "plateau", "end"], ...] | None = Field(
         None, description="when to solve the output layer exactly; the model's own when left out"
     )
-    guard: bool = Field(True, description="go back and lower the rate when the loss breaks out or nothing is learned")
+    guard: bool = Field(
+        True, description="go back and lower the rate when the loss breaks out or nothing is learned"
+    )
     precision: Literal["float32", "float64"] = "float32"
     engine: Literal["auto", "reference", "fused", "compiled"] = "auto"
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
@@ -74,7 +79,7 @@ def parse_schedule(text: str) -> tuple[str, tuple[float, ...]]:
     good = {
         "const": numbers == (),
         **dict.fromkeys(("exp", "cos", "linear"), len(numbers) <= 1 and all(0 < x <= 1 for x in numbers)),
-        "step": len(numbers) == 2 and numbers[0] >= 1 and 0 < numbers[1] <= 1,
+        "step": len(numbers) == 2 and numbers[0] >= 1 and numbers[0].is_integer() and 0 < numbers[1] <= 1,
     }
     if not good.get(name, False):
         raise ConfigError(
@@ -89,7 +94,7 @@ def parse_target(text: str) -> tuple[Literal["psnr_db", "mse"], float]:
     Raises:
         ConfigError: when it is neither.
     """
-    number = r"([0-9.]+(?:e[-+]?[0-9]+)?)"
+    number = r"((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[-+]?[0-9]{1,2})?)"
     if match := re.fullmatch(number + r"\s*db", text.strip(), re.IGNORECASE):
         return "psnr_db", float(match[1])
     if (match := re.fullmatch(r"mse=" + number, text.strip(), re.IGNORECASE)) and float(match[1]) > 0:

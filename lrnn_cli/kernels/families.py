@@ -52,6 +52,19 @@ def _tanh(u: Tensor) -> tuple[Tensor, Tensor]:
     return value, value.square().neg_().add_(1.0)
 
 
+def _bspline_value(u: Tensor) -> Tensor:
+    """Cubic B-spline on the knots -2 ... 2, ((2 - |u|)_+^3 - 4 (1 - |u|)_+^3) / 6."""
+    magnitude = u.abs()
+    return ((2.0 - magnitude).relu().pow(3) - 4.0 * (1.0 - magnitude).relu().pow(3)) / 6.0
+
+
+def _bspline(u: Tensor) -> tuple[Tensor, Tensor]:
+    magnitude = u.abs()
+    outer, inner = (2.0 - magnitude).relu_(), (1.0 - magnitude).relu_()
+    slope = inner.square().mul_(4.0).sub_(outer.square()).mul_(0.5).mul_(u.sign())
+    return outer.pow_(3).sub_(inner.pow_(3).mul_(4.0)).div_(6.0), slope
+
+
 FAMILIES: dict[str, Family] = {
     "sin": Family(torch.sin, lambda u: (u.sin(), u.cos())),
     "spder": Family(lambda u: u.sin() * u.atan(), _spder),
@@ -59,4 +72,5 @@ FAMILIES: dict[str, Family] = {
     "gauss": Family(lambda u: (-u.square()).exp(), _gauss),
     "tanh": Family(torch.tanh, _tanh),
     "relu": Family(torch.relu, lambda u: (u.relu(), (u > 0).to(u.dtype))),
+    "bspline": Family(_bspline_value, _bspline),
 }

@@ -116,7 +116,7 @@ class _ProductLayer(torch.autograd.Function):
             phi = x.new_empty(n, bias.shape[1])
             for part, rows in zip(phi.split(block), x.split(block), strict=True):
                 part.copy_(product.forward(_project(rows, weight, bias), components))
-        ctx.product = product
+        ctx.product, ctx.z_is_spent = product, False
         ctx.save_for_backward(x, weight, bias, *components, z if keep else None)
         return phi
 
@@ -124,6 +124,9 @@ class _ProductLayer(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, dphi: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, bias, *components, z = ctx.saved_tensors
+        if ctx.z_is_spent:  # overwritten below by an earlier backward pass over a retained graph
+            z = None
+        ctx.z_is_spent = True
         matrix = weight.flatten(0, 1)  # (D R, d)
         sums = [torch.zeros_like(components[0]) for _ in range(3)] + [torch.zeros_like(bias)]
         dweight = torch.zeros_like(matrix)
@@ -132,7 +135,7 @@ class _ProductLayer(torch.autograd.Function):
         dphi = dphi.contiguous()
         for start in range(0, x.shape[0], block):
             rows = slice(start, start + block)
-            dz = _project(x[rows], weight, bias) if z is None else z[rows]
+            dz = _project(x[rows], weight, bias) if z is None else z.data[rows]
             ctx.product.backward_(dz, components, dphi[rows], sums)
             flat = dz.flatten(1)
             dweight.addmm_(flat.T, x[rows])

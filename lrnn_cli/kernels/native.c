@@ -89,7 +89,7 @@ INLINE pair act_tanh(float x) {
     return (pair){bits_to_float(float_to_bits(v) | (float_to_bits(x) & (int)0x80000000)), 1.0f - v * v};
 }
 
-INLINE pair act_relu(float x) { return (pair){x > 0.0f ? x : 0.0f, x > 0.0f ? 1.0f : 0.0f}; }
+INLINE pair act_relu(float x) { return (pair){x < 0.0f ? 0.0f : x, x > 0.0f ? 1.0f : 0.0f}; } /* NaN stays NaN */
 
 /* The bodies below work on one point and at most LANES neurons. They are inlined twice, once with the constant LANES, so
  * that the compiler unrolls the lane loops and keeps them in registers, and once for the remainder. */

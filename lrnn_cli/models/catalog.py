@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Row:
     """One model: `module` in this folder with classes `cls` and `cls + "Config"`.
 
-    `published` holds the authors' own setting for images, for `--preset paper`.
+    `published` holds the authors' own setting for images, for `--preset paper`; None where none is known.
     """
 
     module: str
@@ -30,40 +30,108 @@ class Row:
     published: dict[str, Any] | None = None
 
 
+def _paper(
+    model: dict[str, Any],
+    lr: float,
+    steps: int,
+    *,
+    schedule: str = "const",
+    batch_points: int | str = "full",
+) -> dict[str, Any]:
+    """Return a published setting: neither warm-up nor least squares, which no author has."""
+    fit = {
+        "lr": lr,
+        "schedule": schedule,
+        "warmup_steps": 0,
+        "steps": steps,
+        "batch_points": batch_points,
+        "lstsq": [],
+    }
+    return {"model": model, "fit": fit}
+
+
 CATALOG: dict[str, Row] = {
     "lrnn": Row(
         "lrnn",
         "Lrnn",
         "product-structured activations, learnable",
         "Maharaj and Nair, ICLR 2026",
-        {
-            "model": {"rank": 106, "dbar": 16, "depth": 2, "omega_first": 30.0, "omega_hidden": 30.0},
-            "fit": {
-                "lr": 1e-3,
-                "schedule": "step:100:0.8",
-                "warmup_steps": 0,
-                "steps": 1000,
-                "batch_points": "full",
-                "lstsq": [],
-            },
-        },
+        _paper(
+            {"rank": 106, "dbar": 16, "depth": 2, "omega_first": 30.0, "omega_hidden": 30.0},
+            1e-3,
+            1000,
+            schedule="step:100:0.8",
+        ),
     ),
     "siren": Row(
         "siren",
         "Siren",
         "MLP with sine activations",
         "Sitzmann et al., NeurIPS 2020",
-        {
-            "model": {"width": 256, "depth": 4},
-            "fit": {
-                "lr": 1e-4,
-                "schedule": "const",
-                "warmup_steps": 0,
-                "steps": 1000,
-                "batch_points": "full",
-                "lstsq": [],
-            },
-        },
+        _paper({"width": 256, "depth": 4}, 1e-4, 1000),
+    ),
+    "spder": Row(
+        "spder",
+        "Spder",
+        "MLP with damped sine activations",
+        "Shah and Sitawarin, 2023",
+        # the image script of the authors' release
+        _paper({"width": 256, "depth": 6, "damping": "sqrt"}, 1e-4, 501),
+    ),
+    "finer": Row(
+        "finer",
+        "Finer",
+        "MLP with sines whose frequency varies",
+        "Liu et al., CVPR 2024",
+        # run_finer.sh of the authors' release; its first biases are torch's default for two inputs
+        _paper({"width": 256, "depth": 4, "first_bias": 2**-0.5}, 5e-4, 5000, schedule="exp:0.1"),
+    ),
+    "gauss": Row("gauss", "Gauss", "MLP with Gaussian activations", "Ramasinghe and Lucey, ECCV 2022"),
+    "wire": Row(
+        "wire",
+        "Wire",
+        "complex MLP with Gabor wavelets as activations",
+        "Saragadam et al., CVPR 2023",
+        # the image script of the authors' release with its constants for representation
+        _paper(
+            {"width": 181, "depth": 3, "omega_first": 20.0, "omega_hidden": 20.0, "scale": 30.0},
+            5e-3,
+            2000,
+            schedule="exp:0.1",
+            batch_points=65536,
+        ),
+    ),
+    "fourier": Row(
+        "fourier",
+        "Fourier",
+        "ReLU MLP on random Fourier features",
+        "Tancik et al., NeurIPS 2020",
+        # the demonstration of the authors' release; their scale of 10 is for coordinates on [0, 1]
+        _paper({"width": 256, "depth": 3, "frequencies": 256, "scale": 5.0}, 1e-4, 2000),
+    ),
+    "relu-pe": Row(
+        "relu_pe", "ReluPe", "ReLU MLP on the positional encoding of NeRF", "Mildenhall et al., ECCV 2020"
+    ),
+    "mfn": Row(
+        "mfn",
+        "Mfn",
+        "multiplicative filter network, Fourier or Gabor",
+        "Fathony et al., ICLR 2021",
+        # the image script of the authors' release
+        _paper({"width": 256, "depth": 4, "filter": "gabor", "scale": 256.0}, 1e-2, 10000),
+    ),
+    "kan": Row("kan", "Kan", "Kolmogorov-Arnold network with B-splines", "Liu et al., ICLR 2025"),
+    "maxout": Row(
+        "maxout", "Maxout", "neurons that take the maximum of affine pieces", "Goodfellow et al., ICML 2013"
+    ),
+    "mlp-relu": Row(
+        "mlp", "MlpRelu", "plain MLP with ReLU activations", "baseline of Sitzmann et al., NeurIPS 2020"
+    ),
+    "mlp-tanh": Row(
+        "mlp", "MlpTanh", "plain MLP with tanh activations", "baseline of Sitzmann et al., NeurIPS 2020"
+    ),
+    "mlp-sigmoid": Row(
+        "mlp", "MlpSigmoid", "plain MLP with logistic activations", "Rumelhart et al., Nature 1986"
     ),
 }
 
@@ -119,5 +187,5 @@ def build(
     cls: Any = _load(name)[0]
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)
         return cls(config, n_inputs, n_outputs)

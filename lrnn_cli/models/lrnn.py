@@ -4,28 +4,36 @@
     g_lj(z) = sum_{m=1..M} a_m (sigma(omega_0 w_m z + c_m) - mu),
     y(x) = S (phi^(L) o ... o phi^(1))(x) + s_0,   LayerNorm on each phi^(k).
 
-d inputs, D = d-bar factors per neuron, R neurons (the separation rank) per layer, M components per factor, L layers. One
-layer is the shallow network of equation (1); D = 1 is an MLP with learnable activations.
+d inputs, D = d-bar factors per neuron, R neurons (the separation rank) per layer, M components per factor,
+L layers. One layer is the shallow network of equation (1); D = 1 is an MLP with learnable activations.
 
-Initialisation: first layer W ~ U(-1, 1) / d as SIREN; hidden layers W ~ U(-1, 1) sqrt(3 / n) / omega_0 for n inputs, so that
-omega_0 W x has variance 1 behind a LayerNorm; b ~ U(-1, 1) pi / omega_0, a random phase; w = 1; c = 0 for M = 1 and
-c ~ U(-pi, pi) beyond; mu, a constant of the layer, is the mean of sigma under these arguments, and all a are the
-positive number that gives g the variance sigma_g^2 (Lemma 1, `components`).
+Initialisation: first layer W ~ U(-1, 1) / d as SIREN; hidden layers W ~ U(-1, 1) sqrt(3 / n) / omega_0 for
+n inputs, so that omega_0 W x has variance 1 behind a LayerNorm; b ~ U(-1, 1) pi / omega_0, a random phase;
+w = 1; c = 0 for M = 1 and c ~ U(-pi, pi) beyond; mu, a constant of the layer, is the mean of sigma under
+these arguments, and all a are the positive number that gives g the variance sigma_g^2 (Lemma 1,
+`components`). Sigma `fourier` and `bspline` start otherwise, and keep w (both) and c (the second) as they
+are: see there.
 
-Source: S. Maharaj and P. B. Nair, Deep Learning with Learnable Product-Structured Activations, ICLR 2026. The paper leaves the
-constants of the initialisation open; those above were chosen by the search in `benchmarks/`.
+Source: S. Maharaj and P. B. Nair, Deep Learning with Learnable Product-Structured Activations, ICLR 2026.
+The paper leaves the constants of the initialisation open; those above were chosen by the search in
+`benchmarks/`.
 """
 
 import math
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from lrnn_cli.kernels.dispatch import product_layer
-from lrnn_cli.models.components import moments
+from lrnn_cli.models.components import Sigma, kernel_family, start
 from lrnn_cli.models.contract import CoordinateModel, ModelConfig
+
+# Factors on the learning rate, since parameters differ in scale: amplitudes and phases are O(1) and few, a
+# projection weight is O(1 / (omega_0 sqrt(n))); the first layer sets the frequencies and wants to stay near
+# its start.
+RATE_FACTORS = {"layers.0.weight": 0.3, "norm": 3.0, "amplitude": 10.0, "phase": 10.0, "bias": 0.3}
 
 
 class LrnnConfig(ModelConfig):
@@ -33,17 +41,15 @@ class LrnnConfig(ModelConfig):
 
     width_key: ClassVar[str] = "rank"
     default_lstsq: ClassVar[tuple[str, ...]] = ("start", "end")
-    rank: int = Field(128, ge=1, description="neurons per layer, the separation rank r")
+    rank: int = Field(156, ge=1, description="neurons per layer, the separation rank r")
     dbar: int = Field(4, ge=1, description="factors per neuron")
-    depth: int = Field(4, ge=1, description="product layers; 1 is the shallow network")
+    depth: int = Field(3, ge=1, description="product layers; 1 is the shallow network")
     component_width: int = Field(1, ge=1, description="terms M of each component function")
-    sigma: Literal["sin", "spder", "spder-sqrt", "gauss", "tanh", "relu"] = Field(
-        "spder", description="univariate family of the component functions"
-    )
+    sigma: Sigma = Field("spder", description="univariate family of the component functions")
     components: Literal["flex", "shared"] = Field(
         "flex", description="component functions per neuron, or shared by the neurons of a layer"
     )
-    omega_first: float = Field(30.0, gt=0, description="base frequency of the first layer")
+    omega_first: float = Field(60.0, gt=0, description="base frequency of the first layer")
     omega_hidden: float = Field(30.0, gt=0, description="base frequency of the other layers")
     layer_norm: bool = Field(True, description="LayerNorm after each product layer")
     product: Literal["one-plus", "plain"] = Field("one-plus", description="factors 1 + gamma g, or g alone")
@@ -51,29 +57,41 @@ class LrnnConfig(ModelConfig):
         1.0, gt=0, description="standard deviation of the component functions at the start"
     )
 
+    @property
+    def kernel_family(self) -> str:
+        """Name in `kernels.families` of sigma."""
+        return kernel_family(self.sigma)
+
 
 class ProductLayer(nn.Module):
     """One layer phi: (n, d) -> (n, R), followed by LayerNorm unless switched off."""
+
+    amplitude: Tensor
+    frequency: Tensor
+    phase: Tensor
 
     def __init__(self, n_inputs: int, config: LrnnConfig, *, first: bool) -> None:
         """Draw the initial weights from the global generator."""
         super().__init__()
         rank, dbar, width = config.rank, config.dbar, config.component_width
         functions = rank if config.components == "flex" else 1
-        self.sigma = config.sigma
+        self.family = kernel_family(config.sigma)
         self.omega = config.omega_first if first else config.omega_hidden
-        self.offset, self.gamma = (1.0, dbar**-0.5) if config.product == "one-plus" else (0.0, 1.0)
+        self.offset = 1.0 if config.product == "one-plus" else 0.0
+        self.gamma = 1.0 / math.sqrt(dbar) if config.product == "one-plus" else 1.0
         self.engine = "reference"
         bound = 1.0 / n_inputs if first else math.sqrt(3.0 / n_inputs) / self.omega
         self.weight = nn.Parameter(torch.empty(dbar, rank, n_inputs).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(dbar, rank).uniform_(-math.pi, math.pi) / self.omega)
         spread = self.omega * bound * math.sqrt(n_inputs) / 3.0 if first else 1.0
-        self.centre, deviation = moments(config.sigma, spread)
-        size = config.sigma_g / (deviation * math.sqrt(width))
-        self.amplitude = nn.Parameter(torch.full((width, dbar, functions), size))
-        self.frequency = nn.Parameter(torch.ones(width, dbar, functions))
-        phases = torch.empty(width, dbar, functions).uniform_(-math.pi, math.pi)
-        self.phase = nn.Parameter(phases if width > 1 else torch.zeros_like(phases))
+        initial = start(config.sigma, (width, dbar, functions), spread=spread, sigma_g=config.sigma_g)
+        self.centre = initial.centre
+        for name in ("amplitude", "frequency", "phase"):
+            values = getattr(initial, name).contiguous()
+            if name in initial.fixed:
+                self.register_buffer(name, values)
+            else:
+                self.register_parameter(name, nn.Parameter(values))
         self.norm = nn.LayerNorm(rank) if config.layer_norm else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -86,7 +104,7 @@ class ProductLayer(nn.Module):
             self.amplitude.expand(shape),
             (self.omega * self.frequency).expand(shape),
             self.phase.expand(shape),
-            family=self.sigma,
+            family=self.family,
             gamma=self.gamma,
             offset=self.offset,
             centre=self.centre,
@@ -95,7 +113,7 @@ class ProductLayer(nn.Module):
         return self.norm(phi)
 
     def relevance(self) -> Tensor:
-        """Return |gamma| sum_m |a_m| per factor, (D, R): a factor 1 + gamma g stays near 1 where it is near 0."""
+        """Return |gamma| sum_m |a_m| per factor, (D, R); where it is near 0 the factor stays near 1."""
         return self.gamma * self.amplitude.detach().abs().sum(0).expand(self.bias.shape)
 
 
@@ -115,7 +133,11 @@ class Lrnn(CoordinateModel):
             coords = layer(coords)
         return coords
 
+    def rate_factor(self, name: str) -> float:
+        """Return the factor on the learning rate of a parameter, from the search in `benchmarks/`."""
+        return next((factor for part, factor in RATE_FACTORS.items() if part in name), 1.0)
+
     def use_engine(self, name: str) -> None:
         """Evaluate all product layers with the engine of this name (see `kernels.dispatch`)."""
         for layer in self.layers:
-            layer.engine = name
+            cast(ProductLayer, layer).engine = name

@@ -34,7 +34,11 @@ class Samples:
     def psnr_db(self, loss: float) -> float:
         """Return 10 log10(peak^2 / mse) in dB, where mse = loss scale^2 is in stored units; inf for loss 0."""
         mse = self.mse(loss)
-        return float(10 * torch.log10(torch.tensor(self.peak**2 / mse, dtype=torch.float64))) if mse > 0 else float("inf")
+        return (
+            float(10 * torch.log10(torch.tensor(self.peak**2 / mse, dtype=torch.float64)))
+            if mse != 0
+            else float("inf")
+        )
 
     def mse(self, loss: float) -> float:
         """Return the mean squared error in stored units that belongs to a normalised loss."""

@@ -6,7 +6,9 @@ import numpy as np
 
 from lrnn_cli.pictures.figure import draw_training, encode_png, new_figure
 
-LARGEST_SIDE = 768  # pixels shown; larger images are thinned, never smoothed, so that errors stay what they are
+LARGEST_SIDE = (
+    768  # pixels shown; larger images are thinned, never smoothed, so that errors stay what they are
+)
 ERROR_GAIN = 10
 
 
@@ -18,7 +20,9 @@ def _shown(values: np.ndarray, lower: float, upper: float) -> np.ndarray:
     return np.clip((colours - lower) / (upper - lower), 0.0, 1.0)
 
 
-def draw_fit(original: np.ndarray, fit: np.ndarray, *, title: str, history: list[dict[str, Any]], peak: float) -> bytes:
+def draw_fit(
+    original: np.ndarray, fit: np.ndarray, *, title: str, history: list[dict[str, Any]], peak: float
+) -> bytes:
     """Return the preview as PNG.
 
     Args:
@@ -28,7 +32,8 @@ def draw_fit(original: np.ndarray, fit: np.ndarray, *, title: str, history: list
         history: training records.
         peak: range of the values; shown from the smallest value on when they leave [0, peak].
     """
-    lower = min(0.0, float(original.min()))
+    low, high = float(original.min()), float(original.max())
+    lower = low if low < 0 or high > peak else 0.0
     height, width = original.shape[:2]
     aspect = min(max(height / width, 0.3), 3.0)
     figure = new_figure(15.0, 3.6 * aspect + 0.8 if aspect > 0.8 else 4.0)
@@ -39,9 +44,20 @@ def draw_fit(original: np.ndarray, fit: np.ndarray, *, title: str, history: list
     for axes, name, shown in (
         (panels[0], "original", _shown(original, lower, lower + peak)),
         (panels[1], "fit", _shown(fit, lower, lower + peak)),
-        (panels[2], f"|error| x {ERROR_GAIN}", np.clip(error[..., :3] if error.shape[-1] >= 3 else error[..., 0], 0, 1)),
+        (
+            panels[2],
+            f"|error| x {ERROR_GAIN}",
+            np.clip(error[..., :3] if error.shape[-1] >= 3 else error[..., 0], 0, 1),
+        ),
     ):
-        axes.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect="equal" if aspect < 3 else "auto")
+        axes.imshow(
+            shown,
+            cmap="gray",
+            vmin=0,
+            vmax=1,
+            interpolation="nearest",
+            aspect="equal" if aspect < 3 else "auto",
+        )
         axes.set_title(name)
         axes.set_axis_off()
     draw_training(panels[3], history)

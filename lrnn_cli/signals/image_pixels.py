@@ -115,10 +115,8 @@ def luma(values: np.ndarray) -> np.ndarray:
         float32 (h, w, 1), never outside the range of the three channels of its pixel.
     """
     grey = values @ np.array(LUMA, dtype=np.float32)
-    np.clip(
-        grey, values.min(axis=2), values.max(axis=2), out=grey
-    )  # the weights add up to 1 but for rounding
-    return grey[..., None]
+    # The weights add up to 1 but for rounding: grey pixels shall keep their value.
+    return np.clip(grey, values.min(axis=2), values.max(axis=2), out=grey)[..., None]
 
 
 def resized(values: np.ndarray, width: int, height: int, lower: float, upper: float) -> np.ndarray:

@@ -66,12 +66,13 @@ def one_line(text: object, limit: int = 200) -> str:
 
 
 @contextmanager
-def open_source(source: str | Path, data: bytes | None) -> Iterator[BinaryIO]:
+def open_source(source: str | Path, data: bytes | None, what: str = "image file") -> Iterator[BinaryIO]:
     """Open a file, or bytes that are already here, for reading and seeking.
 
     Args:
         source: Path of the file; with `data` only the name to show.
         data: The content, if the caller has read it (standard input).
+        what: What the file should be, for messages.
 
     Yields:
         A seekable stream at its beginning, not empty.
@@ -86,7 +87,7 @@ def open_source(source: str | Path, data: bytes | None) -> Iterator[BinaryIO]:
         stream: BinaryIO = io.BytesIO(data)
     else:
         try:
-            stream = _open_file(Path(source), name)
+            stream = _open_file(Path(source), name, what)
         except FileNotFoundError:
             raise InputError(f"{name}: no such file; check the path") from None
         except PermissionError:
@@ -101,16 +102,20 @@ def open_source(source: str | Path, data: bytes | None) -> Iterator[BinaryIO]:
         yield stream
 
 
-def _open_file(path: Path, name: str) -> BinaryIO:
+def _open_file(path: Path, name: str, what: str) -> BinaryIO:
     """Open a regular file, or read a pipe to its end."""
     mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
-        raise InputError(f"{name}: is a directory; name one image file")
+        raise InputError(f"{name}: is a directory; name one {what}")
     if stat.S_ISFIFO(mode):  # process substitution; cannot seek
         return io.BytesIO(path.read_bytes())
     if not stat.S_ISREG(mode):
-        raise InputError(f"{name}: is a device or a socket; name an image file")
+        raise InputError(f"{name}: is a device or a socket; name {_article(what)}")
     return path.open("rb")
+
+
+def _article(what: str) -> str:
+    return f"{'an' if what[0] in 'aeiou' else 'a'} {what}"
 
 
 def digest(stream: BinaryIO, name: str) -> str:
@@ -180,13 +185,13 @@ def _foreign(head: bytes) -> str:
         return "SVG and other XML files are not supported as images"
     if head[:1] == b"P" and head[1:2] in b"1234567" and head[2:3].isspace():
         return "PNM files are not supported as images"
-    if _is_text(head):
+    if is_text(head):
         return "holds text, not an image"
     return "not an image of a known format"
 
 
-def _is_text(head: bytes) -> bool:
-    """Whether this is UTF-8 without control characters; the last character may be cut."""
+def is_text(head: bytes) -> bool:
+    """Tell whether this is UTF-8 without control characters; the last character may be cut."""
     try:
         text = head.decode("utf-8")
     except UnicodeDecodeError as error:

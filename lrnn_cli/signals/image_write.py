@@ -115,6 +115,43 @@ def default_container(fmt: dict[str, Any]) -> str:
     return "TIFF"
 
 
+def depth_for(container: str, dtype: str) -> str:
+    """The depth to write an image with: its own, or the nearest that the container holds.
+
+    Args:
+        container: "PNG", "JPEG", "WebP", "BMP" or "TIFF".
+        dtype: "uint8", "uint16" or "float32", the depth of the image.
+
+    Returns:
+        "uint8", "uint16" or "float32".
+    """
+    held = _rules(container).dtypes
+    return dtype if dtype in held else held[-1]
+
+
+def check_image(shape: tuple[int, ...], *, container: str, dtype: str) -> None:
+    """Make sure that a container can hold an image, before the work of making it.
+
+    Args:
+        shape: (h, w, c).
+        container: "PNG", "JPEG", "WebP", "BMP" or "TIFF".
+        dtype: "uint8", "uint16" or "float32".
+
+    Raises:
+        ConfigError: If it cannot; the message names what can.
+    """
+    height, width, n_channels = shape
+    refusal = _refusal(container, dtype, n_channels)
+    if refusal:
+        fitting = [other for other in ("PNG", "TIFF") if not _refusal(other, dtype, n_channels)]
+        raise ConfigError(f"{refusal}; {'write ' + ' or '.join(fitting) if fitting else 'use one of those'}")
+    if max(width, height) > _rules(container).max_side:
+        side = _rules(container).max_side
+        raise ConfigError(
+            f"{container} holds at most {side} pixels per side, got {width}x{height}; write PNG or TIFF"
+        )
+
+
 def encode_image(
     values: np.ndarray, *, container: str, dtype: str, channels: Sequence[str] | None = None
 ) -> bytes:
@@ -137,20 +174,25 @@ def encode_image(
         ConfigError: If the container cannot hold such an image.
     """
     check_shape("values", values, ("h", "w", "c"))
-    height, width, n_channels = values.shape
-    refusal = _refusal(container, dtype, n_channels)
-    if refusal:
-        fitting = [other for other in ("PNG", "TIFF") if not _refusal(other, dtype, n_channels)]
-        raise ConfigError(f"{refusal}; {'write ' + ' or '.join(fitting) if fitting else 'use one of those'}")
-    if max(width, height) > _rules(container).max_side:
-        side = _rules(container).max_side
-        raise ConfigError(
-            f"{container} holds at most {side} pixels per side, got {width}x{height}; write PNG or TIFF"
-        )
-    samples = quantise(values, dtype)
+    check_image(values.shape, container=container, dtype=dtype)
+    return encode_samples(quantise(values, dtype), container=container, channels=channels)
+
+
+def encode_samples(samples: np.ndarray, *, container: str, channels: Sequence[str] | None = None) -> bytes:
+    """Encode an image whose values are quantised already; `encode_image` does both.
+
+    Args:
+        samples: (h, w, c) in a dtype that the container holds.
+        container: "PNG", "JPEG", "WebP", "BMP" or "TIFF".
+        channels: Names of the channels as for `encode_image`.
+
+    Returns:
+        The bytes of the file.
+    """
+    n_channels = samples.shape[2]
     if container == "TIFF":
         return _encode_tiff(samples, channels)
-    if dtype == "uint16":
+    if samples.dtype == np.uint16:
         return png16.encode(samples)
     image = Image.fromarray(samples if n_channels > 1 else samples[..., 0])
     stream = io.BytesIO()
@@ -184,25 +226,38 @@ def _refusal(container: str, dtype: str, n_channels: int) -> str:
     )
 
 
-def _encode_tiff(samples: np.ndarray, channels: Sequence[str] | None) -> bytes:
-    n_channels = samples.shape[2]
+def tiff_layout(n_channels: int, channels: Sequence[str] | None) -> dict[str, Any]:
+    """What tifffile is to be told of the channels of an image.
+
+    Args:
+        n_channels: Number of channels c.
+        channels: Their names as for `encode_image`.
+
+    Returns:
+        Keyword arguments of `tifffile.imwrite`.
+    """
     names = list(channels or ["L", "A"] * (n_channels == 2) or ["R", "G", "B", "A"] * (n_channels in (3, 4)))
     is_rgb = names[:3] == ["R", "G", "B"]
     n_base = 3 if is_rgb else 1
     kinds = {"A": "unassalpha", "Apre": "assocalpha"}
     extra = [kinds.get(name, "unspecified") for name in names[n_base:n_channels]]
     extra += ["unspecified"] * (n_channels - n_base - len(extra))
+    return {
+        "photometric": "rgb" if is_rgb else "minisblack",
+        "planarconfig": "contig" if n_channels > 1 else None,
+        "extrasamples": extra or None,
+        "compression": "zlib",
+        "byteorder": "<",
+        "metadata": None,
+        "software": False,
+        "maxworkers": 1,
+    }
+
+
+def _encode_tiff(samples: np.ndarray, channels: Sequence[str] | None) -> bytes:
+    n_channels = samples.shape[2]
     stream = io.BytesIO()
     tifffile.imwrite(
-        stream,
-        samples if n_channels > 1 else samples[..., 0],
-        photometric="rgb" if is_rgb else "minisblack",
-        planarconfig="contig" if n_channels > 1 else None,
-        extrasamples=extra or None,
-        compression="zlib",
-        byteorder="<",
-        metadata=None,
-        software=False,
-        maxworkers=1,
+        stream, samples if n_channels > 1 else samples[..., 0], **tiff_layout(n_channels, channels)
     )
     return stream.getvalue()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -184,7 +184,6 @@ def unfilter(raw: np.ndarray, pixel_bytes: int) -> None:
     kinds[0] = {UP: NONE, PAETH: SUB}.get(int(kinds[0]), int(kinds[0]))  # above the first row is zero
     if raw.shape[1] == 1 + pixel_bytes:  # left of the only column is zero
         kinds[kinds == PAETH] = UP
-        kinds[kinds == SUB] = NONE
     if kinds.max() >= AVERAGE:
         _unfilter_diagonals(raw, kinds, pixel_bytes)
         return
@@ -246,19 +245,42 @@ def encode(samples: np.ndarray) -> bytes:
         The bytes of a PNG file; the same for the same samples.
     """
     height, width, channels = samples.shape
+    rows = max(1, PIECE // (2 * width * channels))
+    bands = (samples[top : top + rows] for top in range(0, height, rows))
+    return b"".join(encode_bands(bands, samples.shape, bit_depth=16))
+
+
+def encode_bands(
+    bands: Iterable[np.ndarray], shape: tuple[int, int, int], *, bit_depth: int
+) -> Iterator[bytes]:
+    """Encode an image that comes in bands of rows, and is never in memory whole.
+
+    Args:
+        bands: uint8 or uint16 (rows, w, c) with c as for `encode`, from the top.
+        shape: (h, w, c) of the whole.
+        bit_depth: 8 or 16.
+
+    Yields:
+        The bytes of a PNG file, piece by piece; the same for the same samples, however they are cut.
+    """
+    height, width, channels = shape
     colour_type = next(kind for kind, n in CHANNELS.items() if n == channels)
-    header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
+    yield SIGNATURE
+    yield chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bit_depth, colour_type, 0, 0, 0))
     deflater = zlib.compressobj(6)
-    pieces = [
-        deflater.compress(_filtered(samples, top, min(top + band, height)))
-        for band in [max(1, PIECE // (2 * width * channels))]
-        for top in range(0, height, band)
-    ]
-    body = b"".join([*pieces, deflater.flush()])
-    chunks = [(b"IHDR", header)]
-    chunks += [(b"IDAT", body[start : start + PIECE]) for start in range(0, len(body), PIECE)]
-    chunks += [(b"IEND", b"")]
-    return SIGNATURE + b"".join(chunk(kind, content) for kind, content in chunks)
+    above = np.zeros((1, width * channels * bit_depth // 8), dtype=np.uint8)
+    body = b""
+    for band in bands:
+        rows = band.astype(f">u{bit_depth // 8}", order="C").reshape(len(band), -1).view(np.uint8)
+        body += deflater.compress(_filtered(rows, above, channels * bit_depth // 8))
+        above = rows[-1:]
+        while len(body) >= PIECE:
+            yield chunk(b"IDAT", body[:PIECE])
+            body = body[PIECE:]
+    body += deflater.flush()
+    for start in range(0, len(body), PIECE):
+        yield chunk(b"IDAT", body[start : start + PIECE])
+    yield chunk(b"IEND", b"")
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:
@@ -274,14 +296,9 @@ def chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(body, zlib.crc32(kind)))
 
 
-def _filtered(samples: np.ndarray, top: int, bottom: int) -> bytes:
-    """Filter types and residuals of the rows top … bottom - 1."""
-    first = max(top - 1, 0)
-    rows = samples[first:bottom].astype(">u2", order="C").reshape(bottom - first, -1).view(np.uint8)
-    if top == 0:
-        rows = np.concatenate([np.zeros_like(rows[:1]), rows])
-    here, above = rows[1:], rows[:-1]
-    pixel_bytes = 2 * samples.shape[2]
+def _filtered(here: np.ndarray, first_above: np.ndarray, pixel_bytes: int) -> bytes:
+    """Filter types and residuals of rows, uint8 (rows, bytes), below the row (1, bytes)."""
+    above = np.concatenate([first_above, here[:-1]])
     left, corner = np.zeros_like(here), np.zeros_like(here)
     left[:, pixel_bytes:], corner[:, pixel_bytes:] = here[:, :-pixel_bytes], above[:, :-pixel_bytes]
     average = (left.astype(np.uint16) + above) >> 1

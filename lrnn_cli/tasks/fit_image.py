@@ -16,7 +16,7 @@ from lrnn_cli.numerics.coords import Grid
 from lrnn_cli.pictures.image import draw_fit
 from lrnn_cli.signals.image import default_container, encode_image, output_suffix, quantise, read_image
 from lrnn_cli.signals.signal import Signal
-from lrnn_cli.tasks.regression import Evaluation
+from lrnn_cli.tasks.regression import Evaluation, ModelChoice
 
 CONVENTION = (
     "values as stored (sRGB), peak {peak:g}, all channels together; psnr_db, ssim, mse and max_error before clipping and "
@@ -30,9 +30,14 @@ class ImageTask:
 
     signal: Signal
 
+    def choose(self, choice: ModelChoice) -> ModelChoice:
+        """Return the choice as it is: what a model needs to know of an image is its shape."""
+        return choice
+
     def transform(self) -> tuple[float, float]:
-        """Return shift and scale that map [lower, lower + peak] to [-1, 1]; lower is 0 for values that are never negative."""
-        lower = min(0.0, float(self.signal.values.min()))
+        """Return shift and scale that map [lower, lower + peak] to [-1, 1]; lower is 0 for values in [0, peak]."""
+        low, high = float(self.signal.values.min()), float(self.signal.values.max())
+        lower = low if low < 0 or high > self.signal.peak else 0.0
         return lower + self.signal.peak / 2, self.signal.peak / 2
 
     def evaluate(self, fitted: Fitted, runner: BlockRunner) -> Evaluation:
@@ -40,7 +45,9 @@ class ImageTask:
         target, peak = self.signal.values, self.signal.peak
         values = predict(fitted, Grid(target.shape[:-1]), runner).numpy()
         container, dtype = default_container(self.signal.format), str(self.signal.format["dtype"])
-        output = encode_image(values, container=container, dtype=dtype, channels=self.signal.format["channels"])
+        output = encode_image(
+            values, container=container, dtype=dtype, channels=self.signal.format["channels"]
+        )
         written = read_image("output", data=output).values
         psnr = metrics.psnr(values, target=target, peak=peak)
         n_params = count_parameters(fitted.model)
@@ -63,4 +70,6 @@ class ImageTask:
     def picture(self, evaluation: Evaluation, history: list[dict[str, Any]]) -> bytes:
         """Return original | fit | error x 10 | training curve as PNG."""
         title = f"{self.signal.name}: {evaluation.summary}"
-        return draw_fit(self.signal.values, evaluation.values, title=title, history=history, peak=self.signal.peak)
+        return draw_fit(
+            self.signal.values, evaluation.values, title=title, history=history, peak=self.signal.peak
+        )

@@ -93,12 +93,16 @@ def make_plan(signal: Signal, choice: ModelChoice, fit: FitSettings) -> Plan:
     *shape, n_outputs = signal.values.shape
     n_points, n_inputs = int(torch.tensor(shape).prod()), len(shape)
     notes = []
-    options = dict(choice.options)
+    options = config_class(choice.name)(**choice.options).for_signal(tuple(shape)).model_dump(exclude_unset=True)
     width_key = config_class(choice.name).width_key
     if choice.params is not None:
         if width_key in options:
-            raise ConfigError(f"params and {width_key} exclude each other: the budget decides the {width_key}")
-        config, n_params = fit_budget(choice.name, options, choice.params, n_inputs=n_inputs, n_outputs=n_outputs)
+            raise ConfigError(
+                f"params and {width_key} exclude each other: the budget decides the {width_key}"
+            )
+        config, n_params = fit_budget(
+            choice.name, options, choice.params, n_inputs=n_inputs, n_outputs=n_outputs
+        )
         if abs(n_params / choice.params - 1) > TOLERANCE:
             notes.append(f"{choice.name} reaches {n_params} parameters, the nearest to {choice.params}")
     else:
@@ -107,12 +111,14 @@ def make_plan(signal: Signal, choice: ModelChoice, fit: FitSettings) -> Plan:
     device = resolve_device(fit.device)
     threads = resolve_threads(fit.threads)
     dtype = getattr(torch, fit.precision)
-    batch = {"full": n_points, "auto": auto_batch(n_points)}.get(str(fit.batch_points)) or int(fit.batch_points)
+    batch = {"full": n_points, "auto": auto_batch(n_points)}.get(str(fit.batch_points)) or int(
+        fit.batch_points
+    )
     batch = min(batch, n_points)
     runner = BlockRunner(device, block_points=None if fit.block_points == "auto" else int(fit.block_points))
     work = (fit.steps or 0) * batch * n_params
     long_run = (fit.time_s or 0) >= LONG_RUN_S or work >= LONG_RUN_WORK * 100
-    family = getattr(config, "sigma", None)
+    family = config.kernel_family
     engine = (
         choose_engine(fit.engine, family=family, dtype=dtype, device=device, long_run=long_run)
         if family is not None
@@ -132,7 +138,9 @@ def make_plan(signal: Signal, choice: ModelChoice, fit: FitSettings) -> Plan:
         device=device,
         threads=threads,
         engine=engine,
-        memory_mb=_memory_mb(choice.name, config, engine, n_params, n_points, n_inputs, n_outputs, runner, threads),
+        memory_mb=_memory_mb(
+            choice.name, config, engine, n_params, n_points, n_inputs, n_outputs, runner, threads
+        ),
         notes=tuple(notes),
     )
 
@@ -166,7 +174,13 @@ def _memory_mb(
         use_engine(model, "fused" if engine.name == "compiled" else engine.name)
         with torch.autograd.graph.saved_tensors_hooks(count, lambda t: t):
             model(torch.zeros(probe, n_inputs))
-    blocks = 2.0 * kept / probe * min(runner.block_points, n_points) * (threads if runner.device.type == "cpu" else 1)
+    blocks = (
+        2.0
+        * kept
+        / probe
+        * min(runner.block_points, n_points)
+        * (threads if runner.device.type == "cpu" else 1)
+    )
     weights = 4.0 * n_params * 8  # weights, gradient, two moments, the same four in the copy to go back to
     signal = 4.0 * n_points * n_outputs * 4 + 16.0 * n_points
     return (blocks + weights + signal) / 2**20
@@ -182,7 +196,12 @@ def use_engine(model: CoordinateModel, name: str) -> None:
 class SignalTask(Protocol):
     """What a task adds to the common part: measures, files and a picture of its kind of signal."""
 
-    signal: Signal
+    @property
+    def signal(self) -> Signal:
+        """What is fitted."""
+
+    def choose(self, choice: ModelChoice) -> ModelChoice:
+        """Return the choice with what the content of the signal decides, and the user did not, filled in."""
 
     def transform(self) -> tuple[float, float]:
         """Return shift and scale of the normalised targets."""
@@ -211,6 +230,7 @@ class Regression:
     def __init__(self, signal: Signal, transform: tuple[float, float], plan: Plan, fit: FitSettings) -> None:
         """Build model, samples and trainer on the planned device."""
         self.signal, self.plan, self.fit, self.transform = signal, plan, fit, transform
+        self.engine = plan.engine
         dtype = getattr(torch, fit.precision)
         torch.set_num_threads(1)  # the block runner spreads the work
         self.runner = BlockRunner(
@@ -236,21 +256,26 @@ class Regression:
     def _build(self, attempt: int) -> CoordinateModel:
         plan = self.plan
         seed = self.fit.seed + 1_000_003 * attempt
-        model = build(plan.model_name, plan.config, n_inputs=plan.n_inputs, n_outputs=plan.n_outputs, seed=seed)
-        use_engine(model, plan.engine.name)
+        model = build(
+            plan.model_name, plan.config, n_inputs=plan.n_inputs, n_outputs=plan.n_outputs, seed=seed
+        )
+        use_engine(model, self.engine.name)
         return model.to(plan.device, getattr(torch, self.fit.precision))
 
     def resume_from(self, path: Path, run_key: str) -> None:
-        """Continue from the state in a file.
+        """Continue from the state in a file, with the engine that `auto` stood for when the run began.
 
         Raises:
             CheckpointError: when it is corrupt or of another run.
         """
-        restore_state(self.trainer, path, run_key)
+        engine = restore_state(self.trainer, path, run_key)
+        if engine != self.engine.name:
+            self.engine = Engine(engine, "as before the interruption")
+            use_engine(self.model, engine)
 
     def state(self, run_key: str) -> bytes:
         """Return the state between two steps as the bytes of a resume file."""
-        return encode_state(self.trainer, run_key)
+        return encode_state(self.trainer, run_key, self.engine.name)
 
     def steps(self, should_stop: Callable[[], bool]) -> Iterator[Step]:
         """Train, yielding a record per step."""
@@ -270,6 +295,11 @@ class Regression:
             shape=tuple(self.signal.values.shape[:-1]),
             kind=self.signal.kind,
             signal={"name": self.signal.name, **self.signal.format},
+            evaluation={
+                "device": self.plan.device.type,
+                "engine": self.engine.name,
+                "block_points": self.runner.block_points,
+            },
         )
 
     def summary(self) -> dict[str, Any]:
@@ -285,8 +315,8 @@ class Regression:
             "batch_points": self.plan.batch_points,
             "block_points": self.runner.block_points,
             "precision": self.fit.precision,
-            "engine": self.plan.engine.name,
-            "engine_reason": self.plan.engine.reason,
+            "engine": self.engine.name,
+            "engine_reason": self.engine.reason,
             "lstsq": list(self.plan.lstsq),
             "loss_final": trainer.final_loss,
             "outcome": str(trainer.outcome),

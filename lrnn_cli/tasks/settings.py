@@ -1,8 +1,8 @@
 """The settings of a fit as the user writes them, and the presets: torch-free, so that they are checked at once.
 
-    model: {name: lrnn, rank: 128, …}     the fields of the model's configuration, or params: 200k
-    fit:   {time_s: 60, lr: 1e-3, …}      `fitting.settings.FitSettings`
-    image: {grey: true, …}                the reader's options, under the name of the kind
+model: {name: lrnn, rank: 128, …}     the fields of the model's configuration, or params: 200k
+fit:   {time_s: 60, lr: 1e-3, …}      `fitting.settings.FitSettings`
+image: {grey: true, …}                the reader's options, under the name of the kind
 """
 
 from typing import Any
@@ -62,6 +62,8 @@ def preset(name: str, model_name: str) -> dict[str, Any]:
     if name == "paper":
         published = row(model_name).published
         if published is None:
-            raise ConfigError(f"preset paper: no published image setting is recorded for {model_name}; use fast or best")
+            raise ConfigError(
+                f"preset paper: no published image setting is recorded for {model_name}; use fast or best"
+            )
         return published
     raise ConfigError(f"preset: expected one of {', '.join(PRESETS)}, got {name!r}")

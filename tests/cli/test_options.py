@@ -73,11 +73,6 @@ def test_batches() -> None:
         options.parse_batch("half")
 
 
-def test_word_lists() -> None:
-    assert options.parse_words("start, end,") == ["start", "end"]
-    assert options.parse_words("none") == []
-
-
 def command_with_everything() -> Any:
     """A Typer command that takes every shared option and returns what it was given."""
     given = []
@@ -122,7 +117,8 @@ def test_everything_can_be_given() -> None:
     values, session = parse(
         *"-m siren -p 200k --rank 3 --dbar 4 --depth 2 --width 9 --component-width 2 --sigma sin".split(),
         *"--components shared --omega-first 1e1 --omega-hidden 5 --no-layer-norm --set a=1 --set b=2".split(),
-        *"--steps 5k -t 1m --until 40dB -b full --lr 1e-3 --schedule exp:0.05 --optimizer adam --lstsq start,end".split(),
+        *"--steps 5k -t 1m --until 40dB -b full --lr 1e-3 --schedule exp:0.05 --optimizer adam".split(),
+        *"--lstsq start,end --no-guard --warmup 5 --block-points auto".split(),
         *"--seed 7 --resume --device cpu --precision float32 --threads 2 --engine fused".split(),
         *"--preset fast -c run.yaml --print-config --dry-run -o - -f --skip-existing --json -qq -v".split(),
     )
@@ -130,7 +126,7 @@ def test_everything_can_be_given() -> None:
     assert values["params"] == 200_000
     assert values["set"] == ["a=1", "b=2"]
     assert (values["steps"], values["time"], values["batchpoints"]) == (5000, 60.0, "full")
-    assert (values["layernorm"], values["lstsq"], values["omegafirst"]) == (False, ["start", "end"], 10.0)
+    assert (values["layernorm"], values["lstsq"], values["omegafirst"]) == (False, "start,end", 10.0)
     assert (values["quiet"], values["verbose"], session.verbose) == (2, 1, 1)
     assert values["output"] == "-"
 

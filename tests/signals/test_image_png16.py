@@ -94,9 +94,9 @@ def test_all_filters_are_chosen_somewhere_and_pay_off():
 def test_a_large_file_of_mixed_filters_takes_seconds_not_minutes():
     samples = picture(700, 900, 3)
     data = png16.encode(samples)
-    start = time.perf_counter()
+    start = time.process_time()
     np.testing.assert_array_equal(decode(data).samples, samples)
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
 
 
 # --- as a signal

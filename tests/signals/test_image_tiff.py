@@ -130,7 +130,7 @@ def test_cmyk(dtype):
     assert np.abs(signal.values - expected).max() <= 0.5001 / np.iinfo(dtype).max
     assert signal.notes == ("CMYK converted to RGB without a colour profile",)
     if dtype == np.uint8:
-        pillow = np.asarray(Image.fromarray(values, "CMYK").convert("RGB")).astype(int)
+        pillow = np.asarray(Image.frombytes("CMYK", (13, 9), values.tobytes()).convert("RGB")).astype(int)
         assert np.abs(signal.values * 255 - pillow).max() < 1.01
 
 
@@ -288,7 +288,8 @@ def test_a_missing_codec_says_what_to_install(compression, name):
     text = refusal(pillow_tiff(image, compression=compression))
     assert text == (
         f"a.tif: TIFF compression {name} and {1 if compression == 'group4' else 8} bits need a codec that is "
-        "not installed; run 'pip install imagecodecs', or save it uncompressed or with Deflate at 8 or 16 bits"
+        "not installed; run 'pip install imagecodecs', "
+        "or save it uncompressed or with Deflate at 8 or 16 bits"
     )
 
 

@@ -135,6 +135,14 @@ def test_jpeg_is_good_and_not_subsampled(n_channels):
             assert {tuple(component[1:3]) for component in jpeg.layer} == {(1, 1)}
 
 
+def test_our_tiff_names_no_program_and_no_date():
+    with tifffile.TiffFile(
+        io.BytesIO(encode_image(values((3, 4, 1), "uint8"), container="TIFF", dtype="uint8"))
+    ) as file:
+        names = {tag.name for tag in file.pages[0].tags}
+    assert "Compression" in names and not names & {"Software", "DateTime", "ImageDescription"}
+
+
 def test_others_can_read_our_tiff():
     image = values((9, 13, 3), "uint8")
     with Image.open(io.BytesIO(encode_image(image, container="TIFF", dtype="uint8"))) as seen:

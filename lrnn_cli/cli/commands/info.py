@@ -1,0 +1,81 @@
+"""`lrnn info`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lrnn_cli.cli import options as o
+from lrnn_cli.cli.render import Talk
+from lrnn_cli.cli.tables import show_table
+
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder or a checkpoint.", show_default=False)]
+_LAYER_HEADER = ("layer", "neurons", "factors", "least", "median", "most", "idle factors", "idle neurons")
+
+
+def command(run: Run, json: o.Json = False, quiet: o.Quiet = 0, verbose: o.Verbose = 0) -> int:
+    """Show what a run folder or checkpoint holds: model, signal, measures, and the relevance of the factors.
+
+    The relevance of a factor 1 + γ g is |γ| Σ|a|. A factor below 1 % of the median of its layer is called
+    idle, a neuron whose factors are all idle is a constant.
+    """
+    talk = Talk(quiet=quiet, verbose=verbose, json=json)
+
+    from lrnn_cli.runs.find import find
+    from lrnn_cli.runs.folder import finite
+    from lrnn_cli.tasks.describe import describe
+
+    found = find(run)
+    about = describe(found.fitted)
+    record = finite({"path": str(run), "checkpoint": str(found.checkpoint), **about, "run": found.record()})
+    if json:
+        talk.result("", record)
+        return 0
+    show_table(talk, list(_facts(record)), title=str(run))
+    layers = record["layers"]
+    if layers:
+        talk.out("")
+        rows = [_layer_cells(layer) for layer in layers]
+        show_table(talk, rows, header=_LAYER_HEADER, title="relevance", numeric=range(len(_LAYER_HEADER)))
+    return 0
+
+
+def _layer_cells(layer: dict[str, Any]) -> list[str]:
+    sizes = [f"{layer[key]:.3g}" for key in ("smallest", "median", "largest")]
+    counts = [str(layer[key]) for key in ("layer", "neurons", "factors")]
+    return [*counts, *sizes, str(layer["factors_near_zero"]), str(layer["neurons_near_zero"])]
+
+
+def _facts(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Put the record into words: the checkpoint first, then the run, where there is one."""
+    model, signal, transform = record["model"], record["signal"], record["transform"]
+    yield "model", model["name"]
+    yield "parameters", f"{model['params']} ({model['bytes']} bytes, {model['precision']})"
+    for key, value in model["config"].items():
+        yield f"  {key}", _word(value)
+    yield record["kind"], " x ".join(map(str, signal["shape"]))
+    for key, value in signal.items():
+        if key != "shape":
+            yield f"  {key}", _word(value)
+    yield "  peak", f"{transform['peak']:g}"
+    run = record["run"]
+    if run is None:
+        return
+    yield "run", str(run.get("status"))
+    yield "  command", _word(run.get("command"))
+    yield "  started", f"{run.get('started_utc')}, finished {run.get('finished_utc')}"
+    for group in ("metrics", "train", "time", "resources", "env"):
+        yield group, ""
+        for key, value in dict(run.get(group) or {}).items():
+            yield f"  {key}", _word(value)
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        return " ".join(map(_word, value)) or "none"
+    if value is None:
+        return "none"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,83 @@
+"""Gradient and Laplacian of product neurons in closed form.
+
+A product neuron is φ(x) = ∏_{j=1..D} h_j(z_j), z_j = a_j·x + b_j, a_j in R^d. With the partial products
+e_j = h'_j ∏_{k≠j} h_k and the Gram entries G_jk = a_j·a_k,
+
+    ∇φ = Σ_j e_j a_j,        β·∇φ = Σ_j e_j (β·a_j),
+    Δφ = Σ_j h''_j G_jj ∏_{k≠j} h_k + 2 Σ_{j<k} h'_j h'_k G_jk ∏_{l≠j,k} h_l.
+
+Taking in one factor after the other, with p the product so far and λ its Laplacian,
+
+    λ ← h_j λ + p h''_j G_jj + 2 h'_j Σ_{i<j} e_i G_ij,
+    e_i ← h_j e_i  (i < j),    e_j = p h'_j,    p ← h_j p.
+
+That is O(D²) numbers per point and neuron whatever d is, and no division: factors may vanish.
+
+Shapes: D factors, r neurons, d coordinates, n points; weight (D, r, d), bias (D, r).
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from lrnn_cli.numerics.jets import Jet
+from lrnn_cli.numerics.rows import Rows
+
+Factors = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
+"""z (D, n, r) → h, h', h'', each (D, n, r)."""
+
+
+def sine_factors(amplitude: Tensor | float) -> Factors:
+    """Return h(z) = 1 + v sin z and its derivatives; v is a number or (D, 1, r)."""
+
+    def factors(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        sine = amplitude * z.sin()
+        return 1.0 + sine, amplitude * z.cos(), -sine
+
+    return factors
+
+
+def product_terms(
+    weight: Tensor, bias: Tensor, factors: Factors, points: Tensor
+) -> tuple[Tensor, list[Tensor], Tensor]:
+    """Return φ (n, r), the D partial products e_j (n, r) each, and Δφ (n, r) at points (n, d)."""
+    z = torch.matmul(points, weight.transpose(1, 2)) + bias[:, None]
+    gram = torch.einsum("jrd,krd->jkr", weight, weight)
+    h, slope, curvature = factors(z)
+    product, partial, laplacian = h[0], [slope[0]], curvature[0] * gram[0, 0]
+    for j in range(1, len(weight)):
+        cross = partial[0] * gram[0, j]
+        for i in range(1, j):
+            cross = cross + partial[i] * gram[i, j]
+        laplacian = h[j] * laplacian + product * (curvature[j] * gram[j, j]) + 2.0 * slope[j] * cross
+        partial = [h[j] * e for e in partial] + [product * slope[j]]
+        product = h[j] * product
+    return product, partial, laplacian
+
+
+def product_rows(weight: Tensor, bias: Tensor, factors: Factors, rows: Rows) -> Tensor:
+    """Return α Δφ + β·∇φ + κ φ of all neurons at all rows, in closed form.
+
+    Args:
+        weight: a (D, r, d).
+        bias: b (D, r).
+        factors: the component functions with their derivatives.
+        rows: points and coefficients (n rows).
+
+    Returns:
+        (n, r), differentiable with respect to weight, bias and what `factors` holds.
+    """
+    product, partial, laplacian = product_terms(weight, bias, factors, rows.points)
+    result = rows.second[:, None] * laplacian + rows.zeroth[:, None] * product
+    for e, a in zip(partial, weight, strict=True):
+        result = result + e * (rows.first @ a.T)
+    return result
+
+
+def product_jet(weight: Tensor, bias: Tensor, factors: Factors, points: Tensor, head: Tensor) -> Jet:
+    """Return the jet of Σ_ℓ S_ℓ φ_ℓ at points (n, d), head S (r,): value, gradient (d, n) and Laplacian."""
+    product, partial, laplacian = product_terms(weight, bias, factors, points)
+    gradient = sum(e @ (a * head[:, None]) for e, a in zip(partial, weight, strict=True))
+    assert isinstance(gradient, Tensor)
+    return Jet(product @ head, gradient.T, laplacian @ head)

@@ -1,0 +1,96 @@
+"""Rows: linear conditions on a field u, one per point, of the form α Δu + β·∇u + κ u = t.
+
+Every condition of a linear second-order problem is such a row:
+
+    -∇·(a ∇u) + c u = f      α = -a, β = -∇a, κ = c, t = f
+    u = g (Dirichlet)        κ = 1, t = g
+    ∂u/∂n = g (Neumann)      β = n, t = g
+
+and so are the same conditions on N when u = m N with a mask m (`Rows.through`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lrnn_cli.numerics.jets import Jet
+
+BLOCK = 512  # rows worked on at once, so that intermediate arrays stay in the cache
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Points (n, d), coefficients α (n,), β (n, d), κ (n,) and targets t (n,); all float64."""
+
+    points: Tensor
+    second: Tensor
+    first: Tensor
+    zeroth: Tensor
+    target: Tensor
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def apply(self, jet: Jet) -> Tensor:
+        """Return α Δu + β·∇u + κ u of a jet at the points: (n,)."""
+        return self.second * jet.laplacian + (self.first.T * jet.gradient).sum(0) + self.zeroth * jet.value
+
+    def scaled(self, factor: float | Tensor) -> Rows:
+        """Multiply every row by a factor, a number or (n,)."""
+        column = factor[:, None] if isinstance(factor, Tensor) else factor
+        return Rows(
+            self.points, self.second * factor, self.first * column, self.zeroth * factor, self.target * factor
+        )
+
+    def through(self, mask: Jet) -> Rows:
+        """Return the rows on N that are these rows on u = m N.
+
+        α m ΔN + (2 α ∇m + m β)·∇N + (α Δm + β·∇m + κ m) N = t.
+        """
+        slope = mask.gradient.T
+        return Rows(
+            self.points,
+            self.second * mask.value,
+            2.0 * self.second[:, None] * slope + mask.value[:, None] * self.first,
+            self.second * mask.laplacian + (self.first * slope).sum(1) + self.zeroth * mask.value,
+            self.target,
+        )
+
+    def take(self, span: slice) -> Rows:
+        """Return some of the rows."""
+        return Rows(
+            self.points[span], self.second[span], self.first[span], self.zeroth[span], self.target[span]
+        )
+
+
+def join(parts: Sequence[Rows]) -> Rows:
+    """Return all rows of several sets, one after the other."""
+    return Rows(
+        torch.cat([p.points for p in parts]),
+        torch.cat([p.second for p in parts]),
+        torch.cat([p.first for p in parts]),
+        torch.cat([p.zeroth for p in parts]),
+        torch.cat([p.target for p in parts]),
+    )
+
+
+def value_rows(points: Tensor, target: Tensor | None = None) -> Rows:
+    """Return the rows u = t; t = 0 when left out."""
+    n = len(points)
+    zero = points.new_zeros(n)
+    return Rows(
+        points, zero, torch.zeros_like(points), torch.ones_like(zero), zero if target is None else target
+    )
+
+
+def in_blocks(columns: Callable[[Rows], Tensor], rows: Rows, n_columns: int) -> Tensor:
+    """Return a function of rows, (n, k), computed in blocks of rows."""
+    result = rows.points.new_empty(len(rows), n_columns)
+    for start in range(0, len(rows), BLOCK):
+        span = slice(start, start + BLOCK)
+        result[span] = columns(rows.take(span))
+    return result

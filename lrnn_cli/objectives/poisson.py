@@ -1,0 +1,270 @@
+"""Linear elliptic problems as data: -∇·(a ∇u) + c u = f in a domain, Dirichlet or Neumann conditions on its sides.
+
+    domain: {kind: disc, radius: 2}
+    f: "1"                          or left out when `exact` is given: then f is derived from it (manufactured)
+    exact: "sin(pi*x)*sin(pi*y)"    for measuring the error, never for solving
+    a: "1", c: "0"                  a > 0; c < 0 is a Helmholtz problem
+    boundary: {all: {dirichlet: "0"}, x1: {neumann: "y"}}     "exact" instead of an expression takes it from there
+
+The sign convention is -Δu = f; Neumann data are ∂u/∂n with the outward normal.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from dataclasses import dataclass
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor
+
+from lrnn_cli.errors import ConfigError
+from lrnn_cli.numerics.checks import describe_nonfinite
+from lrnn_cli.numerics.domains import AnyDomain, Boundary, Box, Domain, Polygon
+from lrnn_cli.numerics.expression import Expression, compile_expression
+from lrnn_cli.numerics.jets import Jet
+from lrnn_cli.numerics.rows import Rows
+
+N_CHECK = 4000  # points at which data are looked at before solving
+FROM_EXACT = "exact"
+
+
+class Condition(BaseModel):
+    """What holds on one side: u = dirichlet, or ∂u/∂n = neumann."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    dirichlet: str | None = None
+    neumann: str | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Condition:
+        if (self.dirichlet is None) == (self.neumann is None):
+            raise ValueError("expected either dirichlet or neumann on a side")
+        return self
+
+
+class ProblemConfig(BaseModel):
+    """A problem as the user writes it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    name: str = "poisson"
+    domain: AnyDomain = Field(default_factory=Box)
+    f: str | None = None
+    exact: str | None = None
+    a: str = "1"
+    c: str = "0"
+    boundary: dict[str, Condition] = Field(default_factory=dict)
+    parameters: dict[str, float] = Field(default_factory=dict)
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A problem ready to be solved.
+
+    Attributes:
+        config: the data it was made of.
+        n_inputs: d.
+        f, exact, a, c: compiled expressions; f None is derived from `exact`.
+        sides: per side of the domain, whether it is Dirichlet, and the data (None: from `exact`).
+        hard: u vanishes on the whole boundary and the domain has a mask, so that u = m N.
+        f_shift: constant taken from f so that a pure Neumann problem has a solution.
+        pure_neumann: only ∇u is determined; the mean of u is fixed afterwards.
+        notes: what the user should know.
+    """
+
+    config: ProblemConfig
+    n_inputs: int
+    f: Expression | None
+    exact: Expression | None
+    a: Expression
+    c: Expression
+    sides: tuple[tuple[bool, Expression | None], ...]
+    hard: bool = False
+    f_shift: float = 0.0
+    pure_neumann: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def domain(self) -> Domain:
+        """The domain."""
+        return self.config.domain
+
+    def source_term(self, points: Tensor) -> Tensor:
+        """Return f (n,) at points (n, d): as given, or -∇·(a ∇u) + c u of the exact solution."""
+        if self.f is not None:
+            return self.f(points) - self.f_shift
+        exact = self._exact_jet(points)
+        a = self.a.jet(points)
+        flux = a.value * exact.laplacian + (a.gradient * exact.gradient).sum(0)
+        return self.c(points) * exact.value - flux
+
+    def _exact_jet(self, points: Tensor) -> Jet:
+        if self.exact is None:
+            raise ConfigError(f"{self.config.name}: neither f nor an exact solution is given")
+        return self.exact.jet(points)
+
+    def interior(self, points: Tensor) -> Rows:
+        """Return the rows of the equation at points (n, d)."""
+        a = self.a.jet(points)
+        return Rows(points, -a.value, -a.gradient.T, self.c(points), self.source_term(points))
+
+    def boundary(self, where: Boundary) -> tuple[Rows, Tensor]:
+        """Return the rows of the conditions, and which of them are Dirichlet: bool (n,)."""
+        n = len(where.points)
+        zeroth, target = where.points.new_zeros(n), where.points.new_zeros(n)
+        first = torch.zeros_like(where.points)
+        for side, (dirichlet, data) in enumerate(self.sides):
+            here = where.side == side
+            points = where.points[here]
+            zeroth[here] = float(dirichlet)
+            if not dirichlet:
+                first[here] = where.normals[here]
+            if data is not None:
+                target[here] = data(points)
+            else:
+                jet = self._exact_jet(points)
+                normal = (jet.gradient * where.normals[here].T).sum(0)
+                target[here] = jet.value if dirichlet else normal
+        return Rows(where.points, torch.zeros_like(zeroth), first, zeroth, target), zeroth > 0
+
+    def bound_constant(self) -> tuple[float, bool] | None:
+        """Return the constant C of ‖e‖ ≤ C ‖residual‖ for errors that vanish on the boundary, and whether c ≥ 0.
+
+        C = 1 / (a_min λ₁ + c_min), λ₁ ≥ π² Σ 1 / L_i² over the sides L_i of the bounding box (domain monotonicity of
+        the Dirichlet eigenvalues). a_min and c_min are minima over sample points. None where a side is Neumann, or
+        the sum is not positive (Helmholtz beyond the first eigenvalue).
+        """
+        if not all(dirichlet for dirichlet, _ in self.sides):
+            return None
+        points, _ = self.domain.quadrature(N_CHECK)
+        a_min, c_min = float(self.a(points).min()), float(self.c(points).min())
+        total = a_min * self.lowest_eigenvalue() + c_min
+        return (1 / total, c_min >= 0) if total > 0 else None
+
+    def lowest_eigenvalue(self) -> float:
+        """Return π² Σ 1 / L_i² of the bounding box: at most the lowest Dirichlet eigenvalue of -Δ in the domain."""
+        lower, upper = self.domain.bounds()
+        return math.pi**2 * sum((b - a) ** -2 for a, b in zip(lower, upper, strict=True))
+
+
+def compile_problem(config: ProblemConfig) -> Problem:
+    """Read the expressions of a problem, check its data, and say what is peculiar about it.
+
+    Raises:
+        ConfigError: when an expression cannot be read, a side is unknown, data are missing or not finite in the
+            domain, or a is not positive.
+    """
+    domain = config.domain
+    n_inputs = len(domain.bounds()[0])
+
+    def read(text: str, name: str) -> Expression:
+        return compile_expression(text, n_inputs, name=name, parameters=config.parameters)
+
+    if config.f is None and config.exact is None:
+        raise ConfigError(f"{config.name}: give f, or an exact solution to derive it from (--manufacture)")
+    problem = Problem(
+        config,
+        n_inputs,
+        f=None if config.f is None else read(config.f, "f"),
+        exact=None if config.exact is None else read(config.exact, "exact"),
+        a=read(config.a, "a"),
+        c=read(config.c, "c"),
+        sides=tuple(
+            (condition.neumann is None, None if text == FROM_EXACT else read(text, f"boundary {side}"))
+            for side, condition, text in _conditions(config)
+        ),
+    )
+    return _examined(problem)
+
+
+def _conditions(config: ProblemConfig) -> list[tuple[str, Condition, str]]:
+    sides = config.domain.sides
+    for name in config.boundary:
+        if name not in (*sides, "all"):
+            near = difflib.get_close_matches(name, [*sides, "all"], 1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise ConfigError(f"boundary: unknown side {name!r}; {hint}sides: all, {', '.join(sides)}")
+    rest = config.boundary.get("all", Condition(dirichlet="0" if config.exact is None else FROM_EXACT))
+    found = []
+    for side in sides:
+        condition = config.boundary.get(side, rest)
+        text = str(condition.dirichlet if condition.dirichlet is not None else condition.neumann)
+        if text == FROM_EXACT and config.exact is None:
+            raise ConfigError(f"boundary {side}: 'exact' needs an exact solution")
+        found.append((side, condition, text))
+    return found
+
+
+def _examined(problem: Problem) -> Problem:
+    """Check data at sample points; decide on the mask; find out about corners and pure Neumann problems."""
+    domain, notes = problem.domain, []
+    inside = domain.heldout(N_CHECK // 2, 0)
+    quadrature, weights = domain.quadrature(N_CHECK)
+    inside = torch.cat([inside, quadrature])
+    source = problem.source_term(inside)
+    _require_finite("f" if problem.f else "f derived from the exact solution", source, inside)
+    for name, expression in (("a", problem.a), ("c", problem.c), ("exact", problem.exact)):
+        if expression is not None:
+            _require_finite(name, expression(inside), inside)
+    if bool((problem.a(inside) <= 0).any()):
+        raise ConfigError("a: expected positive values in the domain")
+    where = domain.boundary(N_CHECK // 4)
+    rows, dirichlet = problem.boundary(where)
+    _require_finite("boundary data", rows.target, where.points)
+    size = float(problem.exact(inside).abs().max()) if problem.exact else 0.0
+    size = max(size, float(source.abs().max()) / problem.lowest_eigenvalue())
+    zero = bool((rows.target.abs() <= 1e-13 * size).all())
+    hard = bool(dirichlet.all()) and zero and domain.mask(inside[:1]) is not None
+    notes += _corner_notes(problem, size)
+    if isinstance(domain, Polygon) and domain.reentrant():
+        notes.append(
+            "a re-entrant corner: the gradient is singular there, smooth functions alone converge slowly"
+        )
+    pure = not bool(dirichlet.any()) and bool((problem.c(inside) == 0).all())
+    shift = 0.0
+    if pure:
+        flux = problem.a(where.points) * rows.target * where.weights
+        total = float((problem.source_term(quadrature) * weights).sum() + flux.sum())
+        scale = float((source.abs().mean()) * domain.volume + flux.abs().sum())
+        notes.append("pure Neumann: u is determined up to a constant; its mean is fixed")
+        if abs(total) > 1e-6 * scale:
+            shift = total / domain.volume
+            notes.append(f"f and the boundary data are not compatible: {shift:.6g} is taken from f")
+    return Problem(
+        problem.config, problem.n_inputs, problem.f, problem.exact, problem.a, problem.c, problem.sides,
+        hard, shift, pure, tuple(notes),
+    )  # fmt: skip
+
+
+def _require_finite(name: str, values: Tensor, points: Tensor) -> None:
+    bad = ~torch.isfinite(values)
+    if bool(bad.any()):
+        at = ", ".join(f"{x:.3g}" for x in points[bad][0].tolist())
+        found = describe_nonfinite(int(values.isnan().sum()), int(values.isinf().sum()), len(values))
+        raise ConfigError(f"{name}: not finite in the domain, first at ({at}); {found}")
+
+
+def _corner_notes(problem: Problem, size: float) -> list[str]:
+    """Compare the Dirichlet data of neighbouring sides where these meet, in the plane."""
+    domain = problem.domain
+    if isinstance(domain, Polygon):
+        n = len(domain.vertices)
+        meetings = [(vertex, (k - 1) % n, k) for k, vertex in enumerate(domain.vertices)]
+    elif isinstance(domain, Box) and problem.n_inputs == 2:
+        ends = (domain.lower, domain.upper)
+        meetings = [((ends[i][0], ends[j][1]), i, 2 + j) for i in (0, 1) for j in (0, 1)]
+    else:
+        return []
+    for vertex, one, two in meetings:
+        (first, g), (second, h) = problem.sides[one], problem.sides[two]
+        if first and second and g is not None and h is not None:
+            point = torch.tensor([vertex], dtype=torch.float64)
+            left, right = float(g(point)), float(h(point))
+            if abs(left - right) > 1e-9 * max(size, abs(left), abs(right)):
+                names = f"{domain.sides[one]} and {domain.sides[two]}"
+                return [
+                    f"boundary data of {names} disagree at ({vertex[0]:g}, {vertex[1]:g}): {left:g} and {right:g}"
+                ]
+    return []

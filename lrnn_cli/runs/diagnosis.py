@@ -1,0 +1,135 @@
+"""`doctor`: what this installation consists of and what it can do, part by part; nothing here raises."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import torch
+
+from lrnn_cli.errors import ConfigError
+from lrnn_cli.fitting.device import device_name, resolve_threads
+from lrnn_cli.kernels import native
+from lrnn_cli.kernels.dispatch import ENGINES, choose_engine
+from lrnn_cli.runs import provenance
+
+EXTRAS = {"medical": ("pydicom",), "speech": ("pystoi",), "study": ("distributed",)}
+
+
+def diagnose() -> dict[str, Any]:
+    """Look at everything that decides what runs, and how fast.
+
+    Returns:
+        JSON-able values: env, packages, devices, threads, engines, cache, codecs, extras.
+    """
+    return {
+        "env": {**provenance.environment(), "executable": sys.executable},
+        "packages": provenance.package_versions(),
+        "devices": _tell(_devices),
+        "threads": _tell(_threads),
+        "engines": _tell(_engines),
+        "cache": _tell(_cache),
+        "codecs": {
+            "soundfile": _tell(_sound_codecs),
+            "pillow": _tell(_image_codecs),
+        },
+        "extras": {name: _extra(name, packages) for name, packages in EXTRAS.items()},
+    }
+
+
+def _tell(look: Callable[[], Any]) -> Any:
+    """Return what `look` finds, or what went wrong: a broken library is a finding, not the end."""
+    try:
+        return look()
+    except Exception as error:
+        return {"problem": f"{type(error).__name__}: {error}"}
+
+
+def _devices() -> list[dict[str, Any]]:
+    cpu = torch.device("cpu")
+    found: list[dict[str, Any]] = [{"device": "cpu", "name": device_name(cpu), "memory_mb": _memory_mb()}]
+    if torch.cuda.is_available():
+        for k in range(torch.cuda.device_count()):
+            memory = torch.cuda.get_device_properties(k).total_memory
+            name = torch.cuda.get_device_name(k)
+            found.append({"device": f"cuda:{k}", "name": name, "memory_mb": round(memory / 2**20)})
+    else:
+        reason = (
+            "this torch has no CUDA support"
+            if torch.version.cuda is None
+            else "no usable NVIDIA GPU was found"
+        )
+        found.append({"device": "cuda", "name": None, "problem": reason})
+    return found
+
+
+def _memory_mb() -> int | None:
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**20)
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _threads() -> dict[str, Any]:
+    return {"default": resolve_threads(None), "processors": os.cpu_count(), "machine": platform.machine()}
+
+
+def _engines() -> list[dict[str, Any]]:
+    """Return each engine with whether it is possible on the CPU in float32, and why."""
+    cpu, precision, family = torch.device("cpu"), torch.float32, "sin"
+    compiler = native.compiler()
+    found = []
+    for name in ENGINES:
+        if name == "compiled" and compiler is not None and not native.is_built():
+            reason = f"not compiled yet; {compiler} does it at the first long run"
+            found.append({"engine": name, "available": True, "reason": reason})
+            continue
+        try:
+            chosen = choose_engine(name, family=family, dtype=precision, device=cpu, long_run=False)
+            reason = {
+                "auto": f"would be {chosen.name}: {chosen.reason}",
+                "compiled": f"built with {compiler}",
+            }
+            usual = "obvious tensor code" if name == "reference" else "tensor code in blocks"
+            found.append({"engine": name, "available": True, "reason": reason.get(name, usual)})
+        except ConfigError as error:
+            found.append({"engine": name, "available": False, "reason": str(error)})
+    return found
+
+
+def _cache() -> dict[str, Any]:
+    folder = native.cache_folder()
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    return {
+        "path": str(folder),
+        "writable": os.access(nearest, os.W_OK | os.X_OK) and nearest.is_dir(),
+        "kernel_built": native.is_built(),
+    }
+
+
+def _sound_codecs() -> dict[str, Any]:
+    import soundfile
+
+    return {"version": soundfile.__libsndfile_version__, "formats": sorted(soundfile.available_formats())}
+
+
+def _image_codecs() -> dict[str, Any]:
+    import PIL
+    from PIL import features
+
+    found = {name: features.version(name) for name in ("zlib", "jpg", "webp")}
+    return {"version": PIL.__version__, **found}
+
+
+def _extra(name: str, packages: tuple[str, ...]) -> dict[str, Any]:
+    versions: dict[str, str] = {}
+    for package in packages:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            return {"present": False, "install": f"pip install 'lrnn[{name}]'", "packages": list(packages)}
+    return {"present": True, "install": None, "packages": versions}

@@ -1,0 +1,108 @@
+"""`info`: what a network consists of, and which of its factors do any work."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lrnn_cli.fitting.checkpoint import Fitted
+from lrnn_cli.models.contract import count_parameters
+
+NEAR_ZERO = 0.01  # of the median of its layer
+
+
+@dataclass(frozen=True)
+class LayerRelevance:
+    """How relevant the factors of a product layer are.
+
+    The relevance of factor j of neuron l is |γ| Σ_m |a_ljm|, a bound of |γ g_lj| where |σ| <= 1: near 0 the factor
+    1 + γ g_lj stays near 1, and a neuron all of whose factors are near 0 is a constant.
+
+    Attributes:
+        layer: number, from 1.
+        neurons: R.
+        factors: R D, of all neurons together.
+        smallest: least relevance of a factor.
+        median: the median.
+        largest: greatest relevance of a factor.
+        factors_near_zero: factors whose relevance is at most `NEAR_ZERO` of the median.
+        neurons_near_zero: neurons all of whose factors are such.
+    """
+
+    layer: int
+    neurons: int
+    factors: int
+    smallest: float
+    median: float
+    largest: float
+    factors_near_zero: int
+    neurons_near_zero: int
+
+
+def layer_relevance(number: int, relevance: Tensor) -> LayerRelevance:
+    """Count the factors and neurons of a layer that do nothing.
+
+    Args:
+        number: of the layer, from 1.
+        relevance: of each factor, (D, R), not negative.
+
+    Returns:
+        The counts.
+    """
+    median = float(relevance.median())
+    idle = relevance <= NEAR_ZERO * median
+    return LayerRelevance(
+        layer=number,
+        neurons=relevance.shape[1],
+        factors=relevance.numel(),
+        smallest=float(relevance.min()),
+        median=median,
+        largest=float(relevance.max()),
+        factors_near_zero=int(idle.sum()),
+        neurons_near_zero=int(idle.all(0).sum()),
+    )
+
+
+def relevance_table(model: nn.Module) -> list[LayerRelevance]:
+    """Describe every layer that knows the relevance of its factors.
+
+    Args:
+        model: any network.
+
+    Returns:
+        One row per product layer, in order; none for models without.
+    """
+    with torch.no_grad():
+        found = [module.relevance() for module in model.modules() if hasattr(module, "relevance")]
+    return [layer_relevance(k, values) for k, values in enumerate(found, 1)]
+
+
+def describe(fitted: Fitted) -> dict[str, Any]:
+    """Say what a checkpoint holds.
+
+    Args:
+        fitted: the fit.
+
+    Returns:
+        JSON-able values: kind, model, signal, transform, evaluation and layers.
+    """
+    parameters = list(fitted.model.parameters())
+    return {
+        "kind": fitted.kind,
+        "model": {
+            "name": fitted.model_name,
+            "config": fitted.config.model_dump(mode="json"),
+            "params": count_parameters(fitted.model),
+            "bytes": sum(p.numel() * p.element_size() for p in parameters),
+            "precision": str(parameters[0].dtype).removeprefix("torch."),
+            "n_inputs": fitted.n_inputs,
+            "n_outputs": fitted.n_outputs,
+        },
+        "signal": {"shape": [*fitted.shape, fitted.n_outputs], **fitted.signal},
+        "transform": {"shift": fitted.shift, "scale": fitted.scale, "peak": fitted.peak},
+        "evaluation": fitted.evaluation,
+        "layers": [asdict(row) for row in relevance_table(fitted.model)],
+    }

@@ -1,0 +1,119 @@
+"""`fit-audio`: a sound becomes a network, and the network a sound again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lrnn_cli.fitting.blocks import BlockRunner
+from lrnn_cli.fitting.checkpoint import Fitted
+from lrnn_cli.fitting.predict import predict
+from lrnn_cli.models.contract import count_parameters
+from lrnn_cli.numerics import audio_metrics, metrics
+from lrnn_cli.numerics.coords import Grid
+from lrnn_cli.pictures.audio import draw_sound
+from lrnn_cli.signals.audio import AudioOptions, encode_audio, output_format, output_suffix
+from lrnn_cli.signals.signal import Signal
+from lrnn_cli.tasks.audio_defaults import choose_frequencies
+from lrnn_cli.tasks.regression import Evaluation, ModelChoice
+
+CONVENTION = (
+    "sound divided by its gain, so that its peak is 1, before clipping and rounding, all channels together; "
+    "psnr_db: peak amplitude 1 (peak to peak 2 adds 6.02 dB); mse_file_scale: sound as in the file; "
+    "lsd_db, mrstft: mean over channels, floor -100 dB of the loudest; rho_ag: full spectra with the mean"
+)
+
+Measure = Callable[..., float]
+MEASURES: dict[str, Measure] = {
+    "mse": metrics.mse,
+    "psnr_db": lambda x, *, target: metrics.psnr(x, target=target, peak=1.0),
+    "snr_db": metrics.snr,
+    "si_sdr_db": metrics.si_sdr,
+    "lsd_db": audio_metrics.lsd,
+    "mrstft": audio_metrics.mrstft,
+    "rho_ag": metrics.rho_ag,
+    "max_error": metrics.max_error,
+}
+
+
+def measure(prediction: np.ndarray, *, target: np.ndarray, gain: float) -> dict[str, Any]:
+    """Return every measure of a sound, over all channels and for each.
+
+    Silence has mse and psnr_db like any other sound; snr_db is -inf, si_sdr_db and rho_ag NaN, lsd_db and
+    mrstft +inf, unless the fit is silent, too: then snr_db is +inf, lsd_db and mrstft 0.
+
+    Args:
+        prediction: at peak 1, (n, c).
+        target: the same shape.
+        gain: from peak 1 to the scale of the file.
+    """
+
+    def all_of(x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
+        record = {name: function(x, target=y) for name, function in MEASURES.items()}
+        record["mse_file_scale"] = record["mse"] * gain**2
+        record["psnr_infinite"] = math.isinf(record["psnr_db"])
+        return record
+
+    channels = range(target.shape[1])
+    return {
+        **all_of(prediction, target),
+        "channels": [all_of(prediction[:, [c]], target[:, [c]]) for c in channels],
+    }
+
+
+@dataclass(frozen=True)
+class AudioTask:
+    """What is particular to sounds: targets of variance 1, measures, a sound file, and the preview."""
+
+    signal: Signal
+    options: AudioOptions
+
+    def choose(self, choice: ModelChoice) -> ModelChoice:
+        """Return the choice with first-layer frequencies read off the spectrum unless they were given."""
+        return choose_frequencies(choice, self.signal)
+
+    def transform(self) -> tuple[float, float]:
+        """Return mean and standard deviation of all samples: targets of mean 0 and variance 1."""
+        mean = float(self.signal.values.mean(dtype=np.float64))
+        deviation = float(self.signal.values.std(dtype=np.float64))
+        return mean, deviation if deviation > 1e-6 else 1.0
+
+    def evaluate(self, fitted: Fitted, runner: BlockRunner) -> Evaluation:
+        """Measure the fit on all samples, and encode it as the input was."""
+        target, fmt = self.signal.values, self.signal.format
+        rate_hz, gain = int(fmt["sample_rate"]), float(fmt["gain"])
+        values = predict(fitted, Grid(target.shape[:-1]), runner).numpy()
+        container, subtype = output_format(fmt, self.options.subtype)
+        output, n_clipped = encode_audio(
+            values, container=container, subtype=subtype, sample_rate=rate_hz, gain=gain
+        )
+        n_params = count_parameters(fitted.model)
+        record = {
+            **measure(values, target=target, gain=gain),
+            "gain": gain,
+            "clipped_samples": n_clipped,
+            "output_subtype": subtype,
+            "bits_per_sample": 32 * n_params / target.size,
+            "convention": CONVENTION,
+        }
+        shown = f"{record['psnr_db']:.2f} dB" if np.isfinite(record["psnr_db"]) else "exact"
+        summary = (
+            f"{fitted.model_name}, {n_params} parameters: PSNR {shown}, MSE {record['mse']:.3g} at peak 1"
+        )
+        summary += f", {n_clipped} samples clipped" if n_clipped else ""
+        return Evaluation(record, values, output, output_suffix(container), summary)
+
+    def picture(self, evaluation: Evaluation, history: list[dict[str, Any]]) -> bytes:
+        """Return waveforms, errors, spectrograms and training curve as PNG."""
+        return draw_sound(
+            self.signal.values,
+            evaluation.values,
+            sample_rate=int(self.signal.format["sample_rate"]),
+            start_s=float(self.signal.format["start_s"]),
+            title=f"{self.signal.name}: {evaluation.summary}",
+            history=history,
+        )

@@ -1,0 +1,92 @@
+"""What the documents say is tried: command lines of the README, the generated help pages, files named."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SMALL = {  # budgets of the README's commands, made small enough for a test
+    "--time": ["--steps", "5"],
+    "--params": ["--params", "3k"],
+    "--rank": ["--rank", "8"],
+}
+INPUTS = {".png": ["--resize", "24x24"]}
+
+
+def readme_commands() -> list[str]:
+    """Return every line of a sh block in the README that starts the program."""
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [line.strip() for line in lines if re.match(r"\s*lrnn\s", line)]
+
+
+def shrink(line: str) -> str:
+    """Replace budgets by small ones and pictures by thumbnails; everything else stays as typed."""
+    words = shlex.split(line, comments=True)
+    if not words[1].startswith("fit-"):
+        return line
+    small: list[str] = []
+    skip = False
+    for position, word in enumerate(words):
+        if skip:
+            skip = False
+        elif word in SMALL:
+            small += SMALL[word]
+            skip = True
+        elif word in "|<>":
+            return " ".join([*small, *shrink_input(words), *words[position:]])
+        else:
+            small.append(word)
+    return " ".join([*small, *shrink_input(words)])
+
+
+def shrink_input(words: list[str]) -> list[str]:
+    """Return the options that make the reader's work small."""
+    budget = [] if {"--time", "--steps"} & set(words) else ["--steps", "5"]
+    suffix = next((Path(w).suffix for w in words[2:] if Path(w).suffix in INPUTS), None)
+    return budget + (INPUTS[suffix] if suffix and "--resize" not in words else [])
+
+
+def test_readme_has_commands():
+    assert len(readme_commands()) >= 5
+
+
+def test_readme_commands_run(tmp_path):
+    """All of them in order in one shell, in a folder with the sample data, since later ones use earlier results."""
+    (tmp_path / "sample_data").symlink_to(ROOT / "sample_data")
+    program = tmp_path / "lrnn"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m lrnn_cli "$@"\n')
+    program.chmod(0o755)
+    script = "set -e\n" + "\n".join(shrink(line) for line in readme_commands())
+    done = subprocess.run(
+        ["sh", "-c", f'PATH="{tmp_path}:$PATH"; export PYTHONPATH="{ROOT}"\n{script}'],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
+
+
+def test_help_pages_are_up_to_date():
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "cli_docs.py"), "--check"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("document", sorted([*ROOT.glob("docs/*.md"), ROOT / "README.md"]), ids=lambda p: p.name)
+def test_links_and_files_exist(document):
+    text = document.read_text(encoding="utf-8")
+    targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", text)
+    missing = [t for t in targets if not (document.parent / t).exists()]
+    assert not missing, missing
