@@ -1,9 +1,12 @@
-"""More budget, never a worse fit: final PSNR at a time, twice and four times it, on every sample image, LRNN and SIREN.
+"""More budget, never a worse fit: final PSNR at a time, twice and four times it, on every sample image.
+
+For LRNN and SIREN:
 
     python -m benchmarks.budget [--time 15]
 """
 
 import argparse
+from itertools import pairwise
 
 from benchmarks.image import run
 from benchmarks.machine import save
@@ -23,10 +26,13 @@ def main() -> None:
             path = f"sample_data/{image}.png"
             times = [args.time * factor for factor in (1, 2, 4)]
             psnr = [
-                run(path, "--model", model, "--params", args.params, "--time", f"{t}s")["psnr_db"] for t in times
+                run(path, "--model", model, "--params", args.params, "--time", f"{t}s")["psnr_db"]
+                for t in times
             ]
-            rows.append({"model": model, "image": image, "time_s": times, "psnr_db": psnr})
-            rows[-1]["monotone"] = all(a <= b for a, b in zip(psnr, psnr[1:], strict=False))
+            monotone = all(a <= b for a, b in pairwise(psnr))
+            rows.append(
+                {"model": model, "image": image, "time_s": times, "psnr_db": psnr, "monotone": monotone}
+            )
             print(rows[-1], flush=True)
     print(save("budget", {"params": args.params, "rows": rows}))
 

@@ -2,11 +2,11 @@
 
     python -m benchmarks.image [--image sample_data/camera256.png] [--time 60] [--seeds 3] [--params 200k]
 
-Every run is the real command, `lrnn fit-image`, alone on the machine. SIREN is run in two ways: in this tool's blocks and
-random batches like LRNN, and with full batches at a constant rate as its authors did; in both its learning rate is the
-best of a list, chosen by the final PSNR of a run of the same length on the same image. LRNN runs at its default. Times to a
-level are read from the training log (running mean of the batches before each step); the final PSNR is that of the saved
-checkpoint over all pixels.
+Every run is the real command, `lrnn fit-image`, alone on the machine. SIREN is run in two ways: in this
+tool's blocks and random batches like LRNN, and with full batches at a constant rate as its authors did; in
+both its learning rate is the best of a list, chosen by the final PSNR of a run of the same length on the same
+image. LRNN runs at its default. Times to a level are read from the training log (running mean of the batches
+before each step); the final PSNR is that of the saved checkpoint over all pixels.
 """
 
 import argparse
@@ -27,14 +27,18 @@ FULL_RATES = (1e-4, 5e-4, 1e-3)
 def run(image: str, *options: str) -> dict[str, Any]:
     """Run the command and return its figures."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "lrnn_cli", "fit-image", image, "-o", f"{folder}/run", "--json", "-qq"]
-        done = subprocess.run([*command, *options], capture_output=True, text=True, check=True)
+        command = [sys.executable, "-m", "lrnn_cli", "fit-image", image, "-o", f"{folder}/run"]
+        done = subprocess.run(
+            [*command, "--json", "-qq", *options], capture_output=True, text=True, check=True
+        )
         record = json.loads(done.stdout)
         log = [json.loads(line) for line in Path(folder, "run", "train.jsonl").read_text().splitlines()]
     reached = {}
     for level in LEVELS_DB:
         first = next((r for r in log if (r.get("psnr_db") or -1.0) >= level), None)
-        reached[level] = None if first is None else {"seconds": round(first["seconds"], 2), "step": first["step"]}
+        reached[level] = (
+            None if first is None else {"seconds": round(first["seconds"], 2), "step": first["step"]}
+        )
     return {
         "options": list(options),
         "psnr_db": record["metrics"]["psnr_db"],
@@ -90,7 +94,13 @@ def main() -> None:
         rows[name] = row
         print(name, row["options"], row["psnr_db"], row["seconds_to"], flush=True)
     name = f"image_{Path(args.image).stem}"
-    record = {"image": args.image, "time_s": args.time, "params": args.params, "levels_db": LEVELS_DB, "rows": rows}
+    record = {
+        "image": args.image,
+        "time_s": args.time,
+        "params": args.params,
+        "levels_db": LEVELS_DB,
+        "rows": rows,
+    }
     print(save(name, record))
 
 

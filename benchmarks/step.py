@@ -1,9 +1,10 @@
-"""One training step (forward, backward, Adam) of the `paper` LRNN on 65,536 points: fused engines against plain autograd.
+"""One training step (forward, backward, Adam) of the `paper` LRNN: fused engines against plain autograd.
 
     python -m benchmarks.step [--points 65536] [--repeats 5] [--preset paper|fast]
 
-Each engine runs in a process of its own, so that peak memory is its own: the extra memory is the peak resident size
-minus that before the first step. The engines take turns over the rounds; the ratios are of medians within one run.
+Each engine runs in a process of its own, so that peak memory is its own: the extra memory is the peak
+resident size minus that before the first step. The engines take turns over the rounds; the ratios are of
+medians within one run.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from lrnn_cli.fitting.device import resolve_threads
 from lrnn_cli.fitting.loop import Trainer
 from lrnn_cli.fitting.settings import FitSettings
 from lrnn_cli.models.catalog import build, config_class
-from lrnn_cli.models.contract import count_parameters
+from lrnn_cli.models.contract import CoordinateModel, count_parameters
 from lrnn_cli.numerics.coords import Grid
 from lrnn_cli.objectives.samples import Samples
 from lrnn_cli.tasks.regression import use_engine
@@ -34,7 +35,7 @@ def _rss_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
-def _model(engine: str, which: str):
+def _model(engine: str, which: str) -> CoordinateModel:
     name = "siren" if engine.startswith("siren") else "lrnn"
     options = preset("paper", "lrnn")["model"] if which == "paper" and name == "lrnn" else {}
     return build(name, config_class(name)(**options), n_inputs=2, n_outputs=1, seed=0)
@@ -46,7 +47,8 @@ def measure(engine: str, points: int, repeats: int, which: str) -> dict[str, obj
     side = int(points**0.5)
     samples = Samples(Grid((side, points // side)), torch.rand(points, 1), shift=0.5, scale=0.5, peak=1.0)
     seconds = []
-    if "plain autograd" in engine:  # the obvious program: whole batch, all threads of torch, autograd keeps everything
+    if "plain autograd" in engine:
+        # the obvious program: whole batch, all threads of torch, autograd keeps everything
         torch.set_num_threads(resolve_threads(None))
         use_engine(model, "reference")
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)

@@ -125,3 +125,75 @@ def lanczos(image, width, height):
     """An image (h, w, c) resampled by two dense matrices."""
     rows, columns = lanczos_matrix(image.shape[0], height), lanczos_matrix(image.shape[1], width)
     return np.einsum("ih,hwc,jw->ijc", rows, image, columns, optimize=True)
+
+
+def cubic_spline(u):
+    """The cubic B-spline on the knots -2 ... 2 by the recursion of Cox and de Boor."""
+
+    def part(i, degree):
+        if degree == 0:
+            return 1.0 if i - 2 <= u < i - 1 else 0.0
+        left = (u - (i - 2)) / degree * part(i, degree - 1)
+        return left + (i + degree - 1 - u) / degree * part(i + 1, degree - 1)
+
+    return part(0, 3)
+
+
+# Value and slope at one number, from the standard library alone.
+FAMILIES = {
+    "sin": (math.sin, math.cos),
+    "spder": (
+        lambda u: math.sin(u) * math.atan(u),
+        lambda u: math.cos(u) * math.atan(u) + math.sin(u) / (1 + u * u),
+    ),
+    "spder-sqrt": (
+        lambda u: math.sin(u) * math.sqrt(abs(u)),
+        lambda u: (
+            math.cos(u) * math.sqrt(abs(u)) + (math.sin(abs(u)) / (2 * math.sqrt(abs(u))) if u else 0.0)
+        ),
+    ),
+    "gauss": (lambda u: math.exp(-(u * u)), lambda u: -2 * u * math.exp(-(u * u))),
+    "tanh": (math.tanh, lambda u: math.cosh(u) ** -2 if abs(u) < 300 else 0.0),
+    "relu": (lambda u: max(u, 0.0), lambda u: 1.0 if u > 0 else 0.0),
+    "bspline": (
+        cubic_spline,
+        lambda u: math.copysign(1, u) * (2 * max(1 - abs(u), 0.0) ** 2 - max(2 - abs(u), 0.0) ** 2 / 2),
+    ),
+}
+
+
+def product_layer(x, weight, bias, amplitude, frequency, phase, *, family, gamma, offset, centre):
+    """The product layer, one point, neuron, factor and component after the other."""
+    sigma = FAMILIES[family][0]
+    n_factors, n_neurons, n_inputs = weight.shape
+    phi = np.ones((len(x), n_neurons))
+    for n, k in itertools.product(range(len(x)), range(n_neurons)):
+        for j in range(n_factors):
+            z = bias[j, k] + math.fsum(weight[j, k, i] * x[n, i] for i in range(n_inputs))
+            g = 0.0
+            for a, w, c in zip(amplitude[:, j, k], frequency[:, j, k], phase[:, j, k], strict=True):
+                g += a * (sigma(w * z + c) - centre)
+            phi[n, k] *= offset + gamma * g
+    return phi
+
+
+def layer_norm(values, scale, shift):
+    """Every row less its mean, over its deviation (plus 1e-5 under the root), scaled and shifted."""
+    mean = values.mean(1, keepdims=True)
+    variance = ((values - mean) ** 2).mean(1, keepdims=True)
+    return (values - mean) / np.sqrt(variance + 1e-5) * scale + shift
+
+
+def lrnn(state, x, *, family, omegas, gamma, centres):
+    """An LRNN with the tensors of `state` (numpy, by their names in the module), layer by layer."""
+    for k, (omega, centre) in enumerate(zip(omegas, centres, strict=True)):
+        layer = {
+            name.removeprefix(f"layers.{k}."): v for name, v in state.items() if f"layers.{k}." in name
+        }
+        shape = (len(layer["amplitude"]), *layer["bias"].shape)
+        a, w, c = (np.broadcast_to(layer[n], shape) for n in ("amplitude", "frequency", "phase"))
+        args = (x, layer["weight"], layer["bias"], a, omega * w, c)
+        x = product_layer(*args, family=family, gamma=gamma, offset=1.0, centre=centre)
+        if "norm.weight" in layer:
+            x = layer_norm(x, layer["norm.weight"], layer["norm.bias"])
+    return x @ state["head.weight"].T + state["head.bias"]

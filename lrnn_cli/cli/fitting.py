@@ -1,5 +1,6 @@
 """Running a fitting command over one or many inputs: folders, progress, signals, results, exit codes."""
 
+import itertools
 import sys
 import tempfile
 import time
@@ -12,13 +13,15 @@ from lrnn_cli.cli import failures
 from lrnn_cli.cli.failures import ExitCode
 from lrnn_cli.cli.interrupts import StopFlag
 from lrnn_cli.cli.render import Talk
-from lrnn_cli.errors import ConfigError, FitError, InputError, LrnnError
+from lrnn_cli.errors import ConfigError, FitError, InputError
 
 if TYPE_CHECKING:
     from lrnn_cli.signals.signal import Signal
     from lrnn_cli.tasks.regression import SignalTask
 
 DEFAULT_FOLDER = "runs"
+# A batch goes on after these.
+_NEXT_PLEASE = (ExitCode.USAGE, ExitCode.FILE, ExitCode.DEVICE, ExitCode.DIVERGED)
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ def run_inputs(
         the exit code: that of the only input, or 6 when inputs of a batch failed.
 
     Raises:
-        LrnnError: what went wrong with the only input.
+        ConfigError: when a batch asks for one stdout, or for stdin twice.
+        Exception: what went wrong with the only input, or what would go wrong with every other.
     """
     if choices.output == "-" and len(inputs) > 1:
         raise ConfigError("-o - takes one input: several results cannot share stdout")
@@ -84,14 +88,17 @@ def run_inputs(
         for name in inputs:
             try:
                 _run_one(name, kind, settings, preset, choices, talk, should_stop, many, taken)
-            except (LrnnError, MemoryError) as error:
-                if not many:
+            except Exception as error:
+                if not many or failures.classify(error).code not in _NEXT_PLEASE:
                     raise
                 failed += 1
                 failures.report(error, verbose=talk.level > 0)
             if should_stop():
                 break
-        should_stop.finish("stopped and saved; --resume with the same options goes on from there")
+        kept = choices.output != "-"
+        should_stop.finish(
+            "stopped and saved; --resume with the same options goes on from there" if kept else "stopped"
+        )
     if failed:
         talk.warn(f"{failed} of {len(inputs)} inputs failed")
         return ExitCode.BATCH
@@ -101,10 +108,9 @@ def run_inputs(
 def _folder_for(
     name: str, signal_name: str, settings: Any, output: str | None, many: bool, taken: set[str]
 ) -> Path:
-    """Return the run folder of an input; inputs of a batch that share a stem are told apart by their suffix."""
-    stem = signal_name
-    if stem in taken:
-        stem = Path(name).name
+    """Return the run folder of an input; in a batch, inputs that share a stem are told apart."""
+    numbered = (f"{Path(name).name}-{k}" for k in itertools.count(2))
+    stem = next(s for s in itertools.chain((signal_name, Path(name).name), numbered) if s not in taken)
     taken.add(stem)
     if output is None:
         return Path(DEFAULT_FOLDER) / stem / f"{settings.model.name}-s{settings.fit.seed}"
@@ -125,7 +131,6 @@ def _run_one(
     from lrnn_cli.cli.settings import dump
     from lrnn_cli.runs.execute import Request, execute
     from lrnn_cli.runs.folder import RunFolder
-    from lrnn_cli.tasks.regression import make_plan
     from lrnn_cli.tasks.settings import model_choice
 
     began = time.perf_counter()
@@ -143,7 +148,7 @@ def _run_one(
         for note in signal.notes:
             talk.note(f"{name}: {note}")
         task = kind.task(signal)
-        plan = make_plan(signal, task.choose(model_choice(settings)), settings.fit)
+        plan = task.plan(model_choice(settings), settings.fit)
         for note in plan.notes:
             talk.note(note)
         if choices.dry_run:
@@ -179,17 +184,12 @@ def _run_one(
 
 def _say_plan(talk: Talk, name: str, folder: Path, plan: Any, settings: Any, tree: dict[str, Any]) -> None:
     record = {"input": name, "folder": str(folder), **plan.as_dict(), "settings": tree}
-    budget = " or ".join(
-        text
-        for text, given in (
-            (f"{settings.fit.steps} steps", settings.fit.steps),
-            (f"{settings.fit.time_s:g} s", settings.fit.time_s),
-        )
-        if given
-    )
+    fit = settings.fit
+    limits = [f"{fit.steps} steps"] if fit.steps else []
+    limits += [f"{fit.time_s:g} s"] if fit.time_s else []
     summary = (
         f"{name}: {plan.model_name}, {plan.n_params} parameters, {plan.n_points} points x {plan.n_outputs}, "
-        f"{plan.batch_points} points a step, {budget}, lr {plan.lr:g}, engine {plan.engine.name} on {plan.device}, "
-        f"about {plan.memory_mb:.0f} MB -> {folder}"
+        f"{plan.batch_points} points a step, {' or '.join(limits)}, lr {plan.lr:g}, "
+        f"engine {plan.engine.name} on {plan.device}, about {plan.memory_mb:.0f} MB -> {folder}"
     )
     talk.result(summary, record)

@@ -13,7 +13,9 @@ DEFAULT_MODEL = "lrnn"
 DEFAULT_PRESET = "fast"
 
 # flag → dotted key of the settings; every fitting command has these
-MODEL_FLAGS = "params rank dbar depth width component_width sigma components omega_first omega_hidden layer_norm".split()
+MODEL_FLAGS = (
+    "params rank dbar depth width component_width sigma components omega_first omega_hidden layer_norm"
+).split()
 FIT_FLAGS = {
     "steps": "steps",
     "time": "time_s",

@@ -28,11 +28,16 @@ def show_table(
         title: a line above.
         numeric: columns that are aligned to the right.
     """
-    cells = [[one_line(str(cell)) for cell in row] for row in rows]
+    cells = [[_cell(str(cell)) for cell in row] for row in rows]
     stream = sys.stdout
     on_terminal = stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
     text = _rich(cells, header, title, numeric) if on_terminal else plain(cells, header, title, numeric)
     talk.out(text)
+
+
+def _cell(text: str) -> str:
+    """Makes a text fit one line; the spaces that indent it stay."""
+    return " " * (len(text) - len(text.lstrip(" "))) + one_line(text)
 
 
 def plain(rows: Sequence[Sequence[str]], header: Sequence[str], title: str, numeric: Sequence[int]) -> str:

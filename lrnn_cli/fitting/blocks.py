@@ -1,7 +1,7 @@
-"""Work on many points in blocks that fit in cache and memory, on all cores, with the same bits for any number of threads.
+"""Work on many points in blocks that fit in cache and memory, on all cores; any number of threads, same bits.
 
-Each block runs on one thread from end to end: no synchronisation inside a layer, every temporary stays in the cache of
-its core. Results come back in the order of the blocks, so that sums do not depend on who was faster.
+Each block runs on one thread from end to end: no synchronisation inside a layer, every temporary stays in the
+cache of its core. Results come back in the order of the blocks, so that sums do not depend on who was faster.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +20,7 @@ CUDA_BLOCK = 2**17
 
 
 class BlockRunner:
-    """Maps a function over blocks of points with a fixed number of threads; halves the blocks when memory runs out."""
+    """Maps a function over blocks of points on a fixed number of threads; halves them if memory runs out."""
 
     def __init__(self, device: torch.device, *, threads: int = 1, block_points: int | None = None) -> None:
         """Start the threads; on CUDA one is enough."""
@@ -40,11 +40,7 @@ class BlockRunner:
         return self._pool.map(function, items)
 
     def with_less_memory(self, work: Callable[[], T]) -> T:
-        """Run `work`, which reads `block_points`; after an out-of-memory error halve the blocks and run it again.
-
-        Raises:
-            DeviceError: when memory does not suffice even for the smallest blocks.
-        """
+        """Return work(), with `block_points` halved while memory runs out; DeviceError below the smallest."""
         while True:
             try:
                 return work()

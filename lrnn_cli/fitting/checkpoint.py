@@ -1,7 +1,8 @@
-"""Checkpoints: tensors in a safetensors file, everything else as JSON in its header. Nothing in it is ever executed.
+"""Checkpoints: tensors in a safetensors file, all else as JSON in its header; nothing in it is ever executed.
 
-The header holds, under the key `lrnn`, the model's name, configuration and dimensions, the affine map of the values, the
-grid and what the writer of the signal needs, so that a file alone suffices to evaluate the fit anywhere.
+The header holds, under the key `lrnn`, the model's name, configuration and dimensions, the affine map of the
+values, the grid and what the writer of the signal needs, so that a file alone suffices to evaluate the fit
+anywhere.
 """
 
 import json
@@ -19,6 +20,7 @@ from torch import Tensor
 from lrnn_cli.errors import CheckpointError, ConfigError
 from lrnn_cli.models.catalog import build, config_class
 from lrnn_cli.models.contract import CoordinateModel, ModelConfig
+from lrnn_cli.models.segments import Span, build_segments
 
 FORMAT = "lrnn.checkpoint/1"
 RESUME_FORMAT = "lrnn.resume/1"
@@ -28,7 +30,8 @@ RESUME_FORMAT = "lrnn.resume/1"
 class Fitted:
     """A trained model and all that is needed to evaluate it: stored value = prediction * scale + shift.
 
-    `evaluation` says how the fit was measured, device, engine and block_points, for whoever wants the same bits.
+    `evaluation` says how the fit was measured (device, engine, block_points), to get the same bits again.
+    `segments` are the spans of samples of the members where the model is several networks in a row.
     """
 
     model_name: str
@@ -43,6 +46,7 @@ class Fitted:
     kind: str
     signal: dict[str, Any]
     evaluation: dict[str, Any] = field(default_factory=dict)
+    segments: tuple[Span, ...] = ()
 
     def header(self) -> dict[str, Any]:
         """Return what the checkpoint says besides the weights."""
@@ -59,11 +63,12 @@ class Fitted:
             "kind": self.kind,
             "signal": self.signal,
             "evaluation": self.evaluation,
+            **({"segments": [list(span) for span in self.segments]} if self.segments else {}),
         }
 
 
 def encode(tensors: dict[str, Tensor], header: dict[str, Any]) -> bytes:
-    """Return the bytes of a safetensors file with the header as JSON; the same content gives the same bytes."""
+    """Return a safetensors file with the header as JSON; the same content gives the same bytes."""
     kept = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     return safetensors.torch.save(kept, metadata={"lrnn": json.dumps(header, sort_keys=True)})
 
@@ -76,6 +81,9 @@ def encode_fitted(fitted: Fitted) -> bytes:
 def read(path: Path, expected_format: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read tensors and header.
 
+    Returns:
+        the tensors by name, on the CPU, and the header.
+
     Raises:
         CheckpointError: when the file is missing, truncated, foreign or of another format.
     """
@@ -84,7 +92,7 @@ def read(path: Path, expected_format: str) -> tuple[dict[str, Tensor], dict[str,
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("lrnn", "null"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118: not a mapping
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # `file` is no mapping
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file") from None
     except (SafetensorError, OSError, ValueError, RuntimeError, RecursionError) as error:
@@ -104,6 +112,9 @@ def load(path: Path) -> Fitted:
     The model is laid out without memory first and compared with the tensors, so that a header cannot ask for
     more memory than the file has bytes.
 
+    Returns:
+        the fit as it was saved.
+
     Raises:
         CheckpointError: when the file is corrupt or foreign, or header and tensors do not agree.
     """
@@ -115,8 +126,15 @@ def load(path: Path) -> Fitted:
         n_weights = sum(t.numel() for t in tensors.values())
         if n_weights < n_inputs + n_outputs or int(getattr(config, "depth", 1)) > max(64, len(tensors)):
             raise CheckpointError(f"{path}: header and weights do not agree")
+        segments = tuple((int(start), int(stop)) for start, stop in header.get("segments", []))
+        if len(segments) > len(tensors):
+            raise CheckpointError(f"{path}: header and weights do not agree")
         with torch.device("meta"):
-            model = build(name, config, n_inputs=n_inputs, n_outputs=n_outputs)
+            model = build_segments(
+                segments,
+                int(header["shape"][0]),
+                lambda: build(name, config, n_inputs=n_inputs, n_outputs=n_outputs),
+            )
         expected = {key: tuple(t.shape) for key, t in model.state_dict().items()}
         found = {key: tuple(t.shape) for key, t in tensors.items()}
         if expected != found:
@@ -141,6 +159,7 @@ def load(path: Path) -> Fitted:
             kind=str(header["kind"]),
             signal=dict(header["signal"]),
             evaluation=dict(header.get("evaluation", {})),
+            segments=segments,
         )
         problem = _implausible(fitted)
         if problem:

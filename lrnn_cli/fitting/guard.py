@@ -7,7 +7,7 @@ from typing import Any
 
 BREAK_OUT = 3.0  # times the best smoothed loss counts as breaking out ...
 BREAK_OUT_STEPS = 10  # ... when it lasts for so many steps in a row
-NOISE = 1e-8  # for targets of size 1: what is below rises and falls by rounding and by single steps of the weights
+NOISE = 1e-8  # for targets of size 1: below it a loss moves by rounding and by single steps of the weights
 DEAD_LEVEL = 0.9  # of the variance of the targets: a constant does about as well
 DEAD_STEPS = 100  # steps granted to a start before it is called dead
 DEAD_PROGRESS = 0.1  # and part of the budget granted
@@ -41,6 +41,9 @@ class Guard:
             loss: mean squared error of the batch before the step.
             smoothing: weight of the past in the running mean; 0 where the batch is all of the data.
             progress: part of the budget used.
+
+        Returns:
+            the verdict; where the guard is not enabled, FINE or NOT_FINITE.
         """
         if not math.isfinite(loss):
             return Verdict.NOT_FINITE

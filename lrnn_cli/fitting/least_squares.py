@@ -13,7 +13,7 @@ RIDGE = 1e-9  # relative to the mean diagonal of the Gram matrix: keeps collinea
 def training_loss(
     model: CoordinateModel, samples: Samples, runner: BlockRunner, points: Tensor | None = None
 ) -> float:
-    """Return the mean squared error over all points (or those given) and channels, normalised, summed in float64."""
+    """Return the normalised mean squared error over channels and all points, or those given; float64 sums."""
     n = samples.n_points if points is None else len(points)
 
     def block_error(span: tuple[int, int]) -> float:
@@ -34,8 +34,8 @@ def solve_head(
     """Replace the output layer by the least-squares solution, unless that would raise the training loss.
 
     Minimises sum_n |S phi(x_n) + s_0 - t_n|^2 over S and s_0 by the normal equations in float64,
-    (F^T F + RIDGE mean(diag) I) S = F^T T with F = [phi, 1]: the ridge and float32 evaluation can spoil a solution, so the
-    loss before and after is measured and the better layer kept.
+    (F^T F + RIDGE mean(diag) I) S = F^T T with F = [phi, 1]: the ridge and float32 evaluation can spoil a
+    solution, so the loss before and after is measured and the better layer kept.
 
     Args:
         model: changed in place.

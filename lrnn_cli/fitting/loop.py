@@ -1,4 +1,4 @@
-"""Training as a generator of step records. It neither prints nor saves; bar, log, checkpoint and tests consume it."""
+"""Training as a generator of step records. It neither prints nor saves: bar, log, checkpoint consume it."""
 
 import math
 import time
@@ -35,8 +35,8 @@ PLATEAU_GAIN = 0.98
 class Step:
     """One step of training, for whoever listens.
 
-    `loss` is the normalised mean squared error of the batch before the step, `psnr_db` that of its running mean, both
-    of the training data; `event` says what else happened, in words for the user.
+    `loss` is the normalised mean squared error of the batch before the step, `psnr_db` that of its running
+    mean, both of the training data; `event` says what else happened, in words for the user.
     """
 
     step: int
@@ -65,7 +65,7 @@ class Snapshot:
     step: int
     smooth_loss: float
     weights: list[Tensor]
-    optimizer: dict[str, Any] = field(default_factory=dict)
+    optimizer: dict[int, dict[str, Any]] = field(default_factory=dict)
 
 
 class Trainer:
@@ -131,6 +131,9 @@ class Trainer:
 
         Args:
             should_stop: asked before every step; True ends the run as interrupted, ready to be resumed.
+
+        Yields:
+            the record of each step, and a last one where something happened after the last step.
 
         Raises:
             DeviceError: when memory runs out even with the smallest blocks.
@@ -215,17 +218,18 @@ class Trainer:
                 gradients = torch.autograd.grad(error / len(indices), self.parameters)
             return float(error.detach()) / len(indices), gradients
 
-        loss, total = 0.0, []
+        loss = 0.0
+        total: list[Tensor] = []
         for error, gradients in self.runner.map(block, indices.split(self.runner.block_points)):
             loss += error
             if total:
-                torch._foreach_add_(total, gradients)
+                torch._foreach_add_(total, list(gradients))
             else:
                 total = [g.clone() for g in gradients]
         return loss, total
 
     def _go_back(self, verdict: Verdict) -> None:
-        """Return to the last good state with a lower rate, or start afresh when nothing was learned; give up in the end."""
+        """Go back to the last good state or, nothing learned, start afresh, at a lower rate; or give up."""
         returns = self.counts.rollbacks + self.counts.fresh_starts
         snapshot = self.snapshot
         learned = snapshot is not None and snapshot.smooth_loss < 0.8 * self.guard.variance
@@ -286,17 +290,15 @@ class Trainer:
         return after
 
     def _start_points(self) -> Tensor | None:
-        """Return the points for a solution at a start: all, or a random part that does not use up the budget."""
+        """Return the points for a solution at a start: None for all, or a random part to spare the budget."""
         if self.samples.n_points <= START_POINTS:
             return None
         generator = torch.Generator().manual_seed(self.settings.seed)
         return torch.randint(self.samples.n_points, (START_POINTS,), generator=generator)
 
     def _affordable(self) -> bool:
-        """Tell whether solving over all points at the end fits into a budget of time; always with a budget of steps.
-
-        A step costs about three evaluations of its points, a solution two evaluations of all points.
-        """
+        """Tell whether solving over all points at the end fits into a budget of time; steps set no limit."""
+        # a step costs about three evaluations of its points, a solution two evaluations of all points
         if self.settings.time_s is None or self.step == 0:
             return True
         per_point = self.elapsed / (self.step * self.sampler.batch_points) / 3
@@ -310,7 +312,7 @@ class Trainer:
             self.plateau_step, self.plateau_loss = self.step, self.guard.best_loss
 
     def _target_reached(self) -> bool:
-        """Tell whether the target holds over all points; asked of all points only once the running mean says so."""
+        """Tell whether the target holds over all points, asked only once the running mean says so."""
         if self.guard.smooth_loss > min(self._target_mse, self.next_check):
             return False
         loss = training_loss(self.model, self.samples, self.runner)

@@ -15,7 +15,8 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     """Build an optimiser with the library's defaults (momentum 0.9 for sgd) over the parameters of a model.
 
-    Parameters with the same `rate_factor` of the model share a group, whose key `factor` holds it.
+    Returns:
+        the optimiser; parameters of the same `rate_factor` share a group, whose key `factor` holds it.
     """
     factors: dict[float, list[torch.nn.Parameter]] = {}
     for key, parameter in model.named_parameters():
@@ -36,8 +37,8 @@ def make_optimizer(
 def load_state(optimizer: torch.optim.Optimizer, state: dict[int, dict[str, Any]]) -> None:
     """Give an optimiser a copy of a state, parameter number → name → value, exactly as it is.
 
-    The optimiser's own `load_state_dict` shares the tensors with its argument, so that later steps would change
-    that, too, and rounds all of them to the precision of the parameters.
+    The optimiser's own `load_state_dict` shares the tensors with its argument, so that later steps would
+    change that, too, and rounds all of them to the precision of the parameters.
     """
     copy = {
         number: {name: value.clone() if isinstance(value, Tensor) else value for name, value in entry.items()}

@@ -18,6 +18,6 @@ class Outcome(StrEnum):
             Outcome.BUDGET: "the budget of steps or time was used up",
             Outcome.TARGET: "the target was reached",
             Outcome.INTERRUPTED: "interrupted; --resume continues where it stopped",
-            Outcome.DIVERGED: "the loss kept breaking out even after lowering the learning rate again and again; "
-            "the last good state was kept: use a lower --lr",
+            Outcome.DIVERGED: "the training diverged and could not be mended; the last good state was kept: "
+            "use a lower --lr, and leave the guard on",
         }[self]

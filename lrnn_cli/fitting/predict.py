@@ -31,7 +31,7 @@ def predict_parts(fitted: Fitted, grid: Grid, runner: BlockRunner, part_points: 
         The values at the next points in row-major order, float32 (m, c), on the CPU.
     """
     model = fitted.model.to(runner.device)
-    dtype = next(model.parameters()).dtype
+    dtype = model.coords_dtype or next(model.parameters()).dtype
     start = 0
     while start < grid.size:
         stop = min(grid.size, start - (-part_points // runner.block_points) * runner.block_points)
@@ -42,7 +42,7 @@ def predict_parts(fitted: Fitted, grid: Grid, runner: BlockRunner, part_points: 
             def block(span: tuple[int, int]) -> None:
                 with torch.no_grad():
                     indices = torch.arange(start + span[0], start + span[1], device=runner.device)
-                    prediction = model(grid.coords(indices).to(dtype))
+                    prediction = model(grid.coords(indices, dtype))
                     values[span[0] : span[1]] = (prediction * fitted.scale + fitted.shift).cpu()
 
             for _ in runner.map(block, ranges(stop - start, runner.block_points)):

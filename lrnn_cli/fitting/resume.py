@@ -1,4 +1,4 @@
-"""The state of an unfinished run as tensors and JSON: written while training, read by --resume, gone when done.
+"""The state of an unfinished run as tensors and JSON: written while training, read by --resume, then gone.
 
 With a budget of steps, a run continued from it on the CPU gives the very same weights as one never stopped.
 """
@@ -28,7 +28,8 @@ PROGRESS = {
 
 def _flatten(prefix: str, state: dict[Any, dict[str, Any]]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Split optimiser state, parameter number → name → value, into tensors and plain values."""
-    tensors, plain = {}, {}
+    tensors: dict[str, Tensor] = {}
+    plain: dict[str, Any] = {}
     for number, entry in state.items():
         for name, value in entry.items():
             (tensors if isinstance(value, Tensor) else plain)[f"{prefix}{number}.{name}"] = value

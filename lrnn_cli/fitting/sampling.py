@@ -25,7 +25,7 @@ class BatchSampler:
         return torch.randperm(self.n_points, generator=generator)
 
     def next(self) -> Tensor:
-        """Return the flat indices of the next batch; a pass ends with what is left of it, joined to the next pass."""
+        """Return the flat indices of the next batch; what is left of a pass is joined to the next pass."""
         if self.is_full:
             self.passes += 1
             return self._order

@@ -21,7 +21,9 @@ class FitSettings(BaseModel):
         "auto", description="points worked on at once, a memory limit"
     )
     lr: float | None = Field(None, gt=0, description="peak learning rate; the model's own when left out")
-    schedule: str = Field("exp:0.05", description="const, exp:END, cos:END, linear:END or step:EVERY:FACTOR")
+    schedule: str = Field(
+        "inverse:0.02", description="const, inverse:END, exp:END, cos:END, linear:END or step:EVERY:FACTOR"
+    )
     warmup_steps: int = Field(10, ge=0, description="steps over which the rate rises from 0")
     optimizer: Literal["adam", "adamw", "nadam", "sgd"] = "adam"
     beta2: float = Field(0.999, gt=0, lt=1, description="memory of Adam's second moment")
@@ -68,6 +70,9 @@ class FitSettings(BaseModel):
 def parse_schedule(text: str) -> tuple[str, tuple[float, ...]]:
     """Split `name:number:…`; END is the last rate as a fraction of the peak (0.1 unless given).
 
+    Returns:
+        the name and its numbers.
+
     Raises:
         ConfigError: when the schedule is unknown or its numbers are out of range.
     """
@@ -78,18 +83,22 @@ def parse_schedule(text: str) -> tuple[str, tuple[float, ...]]:
         numbers = (-1.0,)
     good = {
         "const": numbers == (),
-        **dict.fromkeys(("exp", "cos", "linear"), len(numbers) <= 1 and all(0 < x <= 1 for x in numbers)),
+        **dict.fromkeys(("inverse", "exp", "cos", "linear"), len(numbers) <= 1 and all(0 < x <= 1 for x in numbers)),
         "step": len(numbers) == 2 and numbers[0] >= 1 and numbers[0].is_integer() and 0 < numbers[1] <= 1,
     }
     if not good.get(name, False):
         raise ConfigError(
-            f"schedule: expected const, exp:END, cos:END, linear:END (0 < END <= 1) or step:EVERY:FACTOR, got {text!r}"
+            f"schedule: expected const, inverse:END, exp:END, cos:END, linear:END (0 < END <= 1) "
+            f"or step:EVERY:FACTOR, got {text!r}"
         )
     return name, numbers or ((0.1,) if name != "const" else ())
 
 
 def parse_target(text: str) -> tuple[Literal["psnr_db", "mse"], float]:
     """Read `40dB` or `mse=1e-5`.
+
+    Returns:
+        the measure and its value, in dB or as a mean squared error at peak 1.
 
     Raises:
         ConfigError: when it is neither.

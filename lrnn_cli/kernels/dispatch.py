@@ -77,7 +77,7 @@ def product_layer(
     centre: float,
     engine: str,
 ) -> Tensor:
-    """Evaluate the product layer (see `reference.product_layer` for formula and shapes) with the chosen engine.
+    """Evaluate the product layer with the chosen engine; `reference.product_layer` states the formula.
 
     Args:
         x: points, (n, d).

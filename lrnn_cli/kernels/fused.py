@@ -1,8 +1,8 @@
 """The product layer as one differentiable operator that recomputes instead of remembering.
 
 Plain autograd keeps about six tensors of shape (n, D, R) per layer for the backward pass. Here only the
-inputs x (n, d) are kept, together with z for the short blocks in which the training loop works; the backward pass
-goes through the points in blocks that stay in cache, recomputes z and the factors, and forms
+inputs x (n, d) are kept, together with z for the short blocks in which the training loop works; the backward
+pass goes through the points in blocks that stay in cache, recomputes z and the factors, and forms
 df_j = dphi prod_{k != j} f_k from prefix and suffix products, without division: a factor may be 0.
 The elementwise part runs in machine code (`native`) where that is at hand, else in in-place tensor code.
 """
@@ -18,13 +18,13 @@ from torch.autograd.function import once_differentiable
 from lrnn_cli.kernels import native
 from lrnn_cli.kernels.families import FAMILIES
 
-BLOCK_BYTES = 2**21  # of one (block, D, R) tensor: a few of them fit in the second- and third-level caches
+BLOCK_BYTES = 2**19  # of one (block, D, R) tensor: it stays in the second-level cache from one pass to the next
 KEEP_BYTES = 2**24  # z is kept for the backward pass up to this size, recomputed beyond
 
 
 @dataclass(frozen=True)
 class Product:
-    """What the operator needs besides tensors: sigma and the constants of the formula, and the compiled kernel if any."""
+    """What the operator needs besides tensors: sigma, the constants of the formula, the compiled kernel."""
 
     family: str
     gamma: float
@@ -87,9 +87,10 @@ def _block_points(weight: Tensor) -> int:
     return max(32, BLOCK_BYTES // (weight[..., 0].numel() * weight.element_size()))
 
 
-def _project(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Return z = W x + b, (n, D, R), in memory of its own that the caller may overwrite."""
-    return torch.addmm(bias.flatten(), x, weight.flatten(0, 1).T).unflatten(1, bias.shape)
+def _project(x: Tensor, weight: Tensor, bias: Tensor, out: Tensor) -> Tensor:
+    """Compute z = W x + b, (n, D, R), into memory of that shape, which the caller may overwrite later."""
+    torch.addmm(bias.flatten(), x, weight.flatten(0, 1).T, out=out.flatten(1))
+    return out
 
 
 class _ProductLayer(torch.autograd.Function):
@@ -108,14 +109,12 @@ class _ProductLayer(torch.autograd.Function):
         n, block = x.shape[0], _block_points(weight)
         needs_grad = any(ctx.needs_input_grad)
         keep = needs_grad and n * bias.numel() * x.element_size() <= KEEP_BYTES
-        if n <= block or keep:
-            z = _project(x, weight, bias)
-            phi = product.forward(z, components)
-        else:
-            z = None
-            phi = x.new_empty(n, bias.shape[1])
-            for part, rows in zip(phi.split(block), x.split(block), strict=True):
-                part.copy_(product.forward(_project(rows, weight, bias), components))
+        z = x.new_empty(n if keep else min(n, block), *bias.shape)
+        phi = x.new_empty(n, bias.shape[1])
+        for start in range(0, n, block):
+            rows = slice(start, min(start + block, n))
+            part = z[rows] if keep else z[: rows.stop - start]
+            phi[rows] = product.forward(_project(x[rows], weight, bias, part), components)
         ctx.product, ctx.z_is_spent = product, False
         ctx.save_for_backward(x, weight, bias, *components, z if keep else None)
         return phi
@@ -131,11 +130,15 @@ class _ProductLayer(torch.autograd.Function):
         sums = [torch.zeros_like(components[0]) for _ in range(3)] + [torch.zeros_like(bias)]
         dweight = torch.zeros_like(matrix)
         dx = torch.empty_like(x) if ctx.needs_input_grad[0] else None
-        block = _block_points(weight)
+        n, block = x.shape[0], _block_points(weight)
         dphi = dphi.contiguous()
-        for start in range(0, x.shape[0], block):
-            rows = slice(start, start + block)
-            dz = _project(x[rows], weight, bias) if z is None else z.data[rows]
+        scratch = x.new_empty(min(n, block), *bias.shape) if z is None else None
+        for start in range(0, n, block):
+            rows = slice(start, min(start + block, n))
+            if scratch is None:
+                dz = z.data[rows]
+            else:
+                dz = _project(x[rows], weight, bias, scratch[: rows.stop - start])
             ctx.product.backward_(dz, components, dphi[rows], sums)
             flat = dz.flatten(1)
             dweight.addmm_(flat.T, x[rows])

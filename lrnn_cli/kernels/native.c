@@ -7,7 +7,8 @@
  * One call works on one thread; the caller splits the points over threads.
  *
  * Elementary functions are branch-free so that the compiler vectorises them. Their errors against float64, for |x| <= 1e4,
- * are below 1e-6 relative to max(|value|, 1) (tests/kernels/test_native.py); polynomials are minimax fits
+ * are below 1e-6 relative to max(|value|, 1), for spder-sqrt, which grows, relative to max(sqrt|x|, 1)
+ * (tests/kernels/test_native.py); polynomials are minimax fits
  * (relative error 6e-9 for sine, 4e-10 for cosine, 2e-8 for arctangent before rounding).
  */
 #include <string.h>

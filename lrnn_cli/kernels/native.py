@@ -70,10 +70,13 @@ def is_built() -> bool:
 
 @lru_cache
 def load() -> ctypes.CDLL | None:
-    """Compile if needed and load the kernel; None when that is impossible here (no compiler, compiler error).
+    """Compile if needed and load the kernel.
 
     The library appears under its name only when complete, so that runs started together cannot meet half a
     file.
+
+    Returns:
+        the library; None when it cannot be had here (no compiler, compiler error).
     """
     path, program = library_path(), compiler()
     if path is None or program is None:
@@ -117,7 +120,7 @@ def forward(
     offset: float,
     centre: float,
 ) -> Tensor:
-    """Return phi (n, R) of z (n, D, R) and components a, w, c (M, D, R); all contiguous float32 on the CPU."""
+    """Return phi (n, R) of z (n, D, R) and components a, w, c (M, D, R): contiguous float32 on the CPU."""
     phi = z.new_empty(z.shape[0], z.shape[2])
     library.lrnn_forward(
         FAMILY_NUMBERS[family],

@@ -22,8 +22,9 @@ def product_layer(
     offset: float,
     centre: float,
 ) -> Tensor:
-    """Evaluate phi_l(x) = prod_j (offset + gamma g_lj(z_lj)), z = W x + b, g(z) = sum_m a_m (sigma(w_m z + c_m) - centre).
+    """Evaluate phi_l(x) = prod_j (offset + gamma g_lj(z_lj)), z = W x + b.
 
+    Here g(z) = sum_m a_m (sigma(w_m z + c_m) - centre);
     n points, d inputs, D = d-bar factors, R neurons, M components per factor.
 
     Args:

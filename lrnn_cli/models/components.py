@@ -27,6 +27,7 @@ from torch import Tensor
 from lrnn_cli.kernels.families import FAMILIES
 from lrnn_cli.numerics.bsplines import bspline_energy
 
+POINTS = 128  # of the quadrature per period, even
 Sigma = Literal["sin", "spder", "spder-sqrt", "gauss", "tanh", "relu", "fourier", "bspline"]
 
 
@@ -80,21 +81,24 @@ def moments(family: str, spread: float, width: int) -> tuple[float, float]:
 
     u = N(0, spread^2) + U(-pi, pi), shared by the terms; c_m ~ U(-pi, pi), or 0 for M = 1, independent. With
     h(u) and v(u), mean and variance over c at fixed u, Var s = M E[v(u)] + M^2 Var[h(u)]. Quadrature: the
-    trapezoidal rule with 256 points per 2 pi over +-8 standard deviations, for c as for u.
+    trapezoidal rule with `POINTS` points per 2 pi over +-7 standard deviations, for c as for u.
 
     Args:
         family: name of sigma in `kernels.families`.
         spread: standard deviation of the normal part of u, above 0.
         width: M.
+
+    Returns:
+        mean and standard deviation.
     """
-    step = math.pi / 128
-    reach = math.ceil((8 * spread + math.pi) / step)
-    u = torch.arange(-reach - 128, reach + 129, dtype=torch.float64, device="cpu") * step
-    upper, lower = ((u[128:-128] + edge) / (math.sqrt(2) * spread) for edge in (math.pi, -math.pi))
+    step, half = 2 * math.pi / POINTS, POINTS // 2
+    reach = math.ceil((7 * spread + math.pi) / step)
+    u = torch.arange(-reach - half, reach + half + 1, dtype=torch.float64, device="cpu") * step
+    upper, lower = ((u[half:-half] + edge) / (math.sqrt(2) * spread) for edge in (math.pi, -math.pi))
     density = (torch.erf(upper) - torch.erf(lower)) * step / (4 * math.pi)
     values = FAMILIES[family].value(u)
     if width == 1:
-        h, v = values[128:-128], torch.zeros_like(density)
+        h, v = values[half:-half], torch.zeros_like(density)
     else:
         h, second = (_mean_over_phase(f) for f in (values, values.square()))
         v = second - h.square()
@@ -104,6 +108,6 @@ def moments(family: str, spread: float, width: int) -> tuple[float, float]:
 
 
 def _mean_over_phase(values: Tensor) -> Tensor:
-    """Return the mean over one period around each point, by the trapezoidal rule: 256 points shorter."""
+    """Return the mean over one period around each point, by the trapezoidal rule; `POINTS` entries fewer."""
     sums = torch.nn.functional.pad(((values[1:] + values[:-1]) / 2).cumsum(0), (1, 0))
-    return (sums[256:] - sums[:-256]) / 256
+    return (sums[POINTS:] - sums[:-POINTS]) / POINTS

@@ -6,6 +6,7 @@ phi(x) + s_0, so that the training can solve for (S, s_0) exactly by least squar
 
 from typing import ClassVar, Self
 
+import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
@@ -45,6 +46,7 @@ class CoordinateModel(nn.Module):
     """
 
     head: nn.Linear
+    coords_dtype: ClassVar[torch.dtype | None] = None  # precision of coordinates, if other than the weights'
 
     def features(self, coords: Tensor) -> Tensor:
         """Map coordinates (n, d) to the k features (n, k) that the head combines."""

@@ -33,7 +33,7 @@ from lrnn_cli.models.contract import CoordinateModel, ModelConfig
 from lrnn_cli.numerics.bsplines import bspline_basis, bspline_energy
 
 SPREAD = 0.5  # initial standard deviation of a node's splines, on a grid that reaches from -1 to 1
-UNIFORM = 0.02  # part of the uniform grid in a refitted one, the rest follows the quantiles
+UNIFORM = 0.5  # part of the uniform grid in a refitted one; the rest follows the quantiles
 SMALLEST_INTERVAL = 1e-3  # of a refitted grid, for inputs that hardly vary
 
 
@@ -118,7 +118,7 @@ class Kan(CoordinateModel):
     def refit_grid(self, coords: Tensor) -> None:
         """Move the knots of all layers to the values that occur, and fit the splines to what they were.
 
-        The new knots are 98 % quantiles and 2 % uniform, from the smallest to the largest value and 1 %
+        The new knots are half quantiles and half uniform, from the smallest to the largest value and 1 %
         further, per input. New coefficients minimise the squared change of every edge's function over the
         points, by normal equations in float64 that all outputs share.
 

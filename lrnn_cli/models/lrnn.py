@@ -35,6 +35,8 @@ from lrnn_cli.models.contract import CoordinateModel, ModelConfig
 # its start.
 RATE_FACTORS = {"layers.0.weight": 0.3, "norm": 3.0, "amplitude": 10.0, "phase": 10.0, "bias": 0.3}
 
+STEADY_OMEGA = 60.0  # rad per half span, the largest omega_0 at which RATE_FACTORS hold for the first layer
+
 
 class LrnnConfig(ModelConfig):
     """Shape and constants of an LRNN."""
@@ -49,8 +51,8 @@ class LrnnConfig(ModelConfig):
     components: Literal["flex", "shared"] = Field(
         "flex", description="component functions per neuron, or shared by the neurons of a layer"
     )
-    omega_first: float = Field(60.0, gt=0, description="base frequency of the first layer")
-    omega_hidden: float = Field(30.0, gt=0, description="base frequency of the other layers")
+    omega_first: float = Field(80.0, gt=0, le=1e5, description="base frequency of the first layer")
+    omega_hidden: float = Field(30.0, gt=0, le=1e5, description="base frequency of the other layers")
     layer_norm: bool = Field(True, description="LayerNorm after each product layer")
     product: Literal["one-plus", "plain"] = Field("one-plus", description="factors 1 + gamma g, or g alone")
     sigma_g: float = Field(
@@ -123,6 +125,7 @@ class Lrnn(CoordinateModel):
     def __init__(self, config: LrnnConfig, n_inputs: int, n_outputs: int) -> None:
         """Draw the initial weights from the global generator."""
         super().__init__()
+        self.omega_first = config.omega_first
         sizes = [n_inputs] + [config.rank] * (config.depth - 1)
         self.layers = nn.ModuleList(ProductLayer(n, config, first=k == 0) for k, n in enumerate(sizes))
         self.head = nn.Linear(config.rank, n_outputs)
@@ -134,8 +137,16 @@ class Lrnn(CoordinateModel):
         return coords
 
     def rate_factor(self, name: str) -> float:
-        """Return the factor on the learning rate of a parameter, from the search in `benchmarks/`."""
-        return next((factor for part, factor in RATE_FACTORS.items() if part in name), 1.0)
+        """Return the factor on the learning rate of a parameter, from the search in `benchmarks/`.
+
+        What is multiplied by omega_0 of the first layer must move the less the larger that is, or the
+        frequencies learned never settle: beyond `STEADY_OMEGA` the factor falls as 1 / omega_0
+        (docs/audio.md).
+        """
+        factor = next((factor for part, factor in RATE_FACTORS.items() if part in name), 1.0)
+        if name in ("layers.0.weight", "layers.0.bias", "layers.0.frequency"):
+            factor *= min(1.0, STEADY_OMEGA / self.omega_first)
+        return factor
 
     def use_engine(self, name: str) -> None:
         """Evaluate all product layers with the engine of this name (see `kernels.dispatch`)."""

@@ -38,15 +38,22 @@ def sine_factors(amplitude: Tensor | float) -> Factors:
     return factors
 
 
-def product_terms(
-    weight: Tensor, bias: Tensor, factors: Factors, points: Tensor
+def combine_factors(
+    h: Tensor, slope: Tensor, curvature: Tensor, gram: Tensor
 ) -> tuple[Tensor, list[Tensor], Tensor]:
-    """Return φ (n, r), the D partial products e_j (n, r) each, and Δφ (n, r) at points (n, d)."""
-    z = torch.matmul(points, weight.transpose(1, 2)) + bias[:, None]
-    gram = torch.einsum("jrd,krd->jkr", weight, weight)
-    h, slope, curvature = factors(z)
+    """Return φ, the D partial products e_j and Δφ from the factors, by the recurrence above.
+
+    Args:
+        h: factors (D, n, r).
+        slope: h' (D, n, r).
+        curvature: h'' (D, n, r).
+        gram: G (D, D, r), or per point (D, D, n, r); only G_ij with i ≤ j is used.
+
+    Returns:
+        φ (n, r), D arrays e_j (n, r), Δφ (n, r).
+    """
     product, partial, laplacian = h[0], [slope[0]], curvature[0] * gram[0, 0]
-    for j in range(1, len(weight)):
+    for j in range(1, len(h)):
         cross = partial[0] * gram[0, j]
         for i in range(1, j):
             cross = cross + partial[i] * gram[i, j]
@@ -54,6 +61,14 @@ def product_terms(
         partial = [h[j] * e for e in partial] + [product * slope[j]]
         product = h[j] * product
     return product, partial, laplacian
+
+
+def product_terms(
+    weight: Tensor, bias: Tensor, factors: Factors, points: Tensor
+) -> tuple[Tensor, list[Tensor], Tensor]:
+    """Return φ (n, r), the D partial products e_j (n, r) each, and Δφ (n, r) at points (n, d)."""
+    z = torch.matmul(points, weight.transpose(1, 2)) + bias[:, None]
+    return combine_factors(*factors(z), torch.einsum("jrd,krd->jkr", weight, weight))
 
 
 def product_rows(weight: Tensor, bias: Tensor, factors: Factors, rows: Rows) -> Tensor:

@@ -20,6 +20,7 @@ from lrnn_cli.numerics import jets, polygons
 from lrnn_cli.numerics.jets import Jet
 
 Vertex = tuple[float, float]
+_LARGEST_RULE = 128
 
 
 @dataclass(frozen=True)
@@ -315,10 +316,18 @@ AnyDomain = Annotated[Domain, Field(discriminator="kind")]
 
 
 def gauss(n: int, lower: float, upper: float) -> tuple[Tensor, Tensor]:
-    """Return the n Gauss-Legendre nodes and weights on [lower, upper], float64 (n,)."""
-    nodes, weights = np.polynomial.legendre.leggauss(n)
-    half = (upper - lower) / 2
-    return torch.from_numpy(lower + half * (nodes + 1)), torch.from_numpy(half * weights)
+    """Return n Gauss-Legendre nodes and weights on [lower, upper], float64 (n,); beyond 128 in equal panels.
+
+    Panels have at most 128 nodes each, and n is rounded up to a multiple of their number: the cost of a rule grows
+    with the cube of its nodes.
+    """
+    panels = -(-n // _LARGEST_RULE)
+    size = -(-n // panels)
+    nodes, weights = polygons.legendre(size)
+    width = (upper - lower) / panels
+    starts = lower + width * np.arange(panels)[:, None]
+    all_nodes = (starts + width / 2 * (nodes + 1)).ravel()
+    return torch.from_numpy(all_nodes), torch.from_numpy(np.tile(width / 2 * weights, panels))
 
 
 def product_rule(rules: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -19,6 +20,12 @@ class Corner:
     vertex: Vertex
     direction: float
     angle: float
+
+
+@lru_cache(maxsize=64)
+def legendre(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the n Gauss-Legendre nodes and weights on [-1, 1]; kept, since they cost n³."""
+    return np.polynomial.legendre.leggauss(n)
 
 
 def signed_area(vertices: Sequence[Vertex]) -> float:
@@ -121,7 +128,7 @@ def quadrature(vertices: Sequence[Vertex], n: int) -> tuple[np.ndarray, np.ndarr
     """Return about n nodes (n, 2) and weights (n,): Gauss on the square, folded onto each triangle (Duffy)."""
     tiles = triangles(vertices)
     m = max(2, math.ceil(math.sqrt(n / len(tiles))))
-    t, w = np.polynomial.legendre.leggauss(m)
+    t, w = legendre(m)
     t, w = (t + 1) / 2, w / 2
     u, v = (g.ravel() for g in np.meshgrid(t, t, indexing="ij"))
     weight = np.outer(w, w).ravel() * u

@@ -20,11 +20,11 @@ class Samples:
         self.n_points, self.n_outputs = values.shape
 
     def coords(self, indices: Tensor) -> Tensor:
-        """Return the coordinates (m, d) of points given by flat indices (m,), in the precision of the targets."""
-        return self.grid.coords(indices).to(self.targets.dtype)
+        """Return the coordinates (m, d) of the flat indices (m,), in the precision of the targets."""
+        return self.grid.coords(indices, self.targets.dtype)
 
     def squared_error(self, prediction: Tensor, indices: Tensor) -> Tensor:
-        """Return the sum over points of the mean over channels of (prediction - target)^2, both normalised."""
+        """Return the sum over points of the mean over channels of (prediction - target)^2, normalised."""
         return (prediction - self.targets[indices]).square().sum() / self.n_outputs
 
     def variance(self) -> float:
@@ -32,7 +32,7 @@ class Samples:
         return float(self.targets.double().var(0, correction=0).mean())
 
     def psnr_db(self, loss: float) -> float:
-        """Return 10 log10(peak^2 / mse) in dB, where mse = loss scale^2 is in stored units; inf for loss 0."""
+        """Return 10 log10(peak^2 / mse) in dB, mse = loss scale^2 being in stored units; inf for loss 0."""
         mse = self.mse(loss)
         return (
             float(10 * torch.log10(torch.tensor(self.peak**2 / mse, dtype=torch.float64)))

@@ -79,12 +79,12 @@ def _draw_detail(axes: Axes, x: np.ndarray, y: np.ndarray, rate: int, start_s: f
     centre = int(np.argmax(np.abs(x)))
     first = max(0, min(centre - half, len(x) - 2 * half))
     part = slice(first, first + 2 * half)
-    t = start_s + np.arange(len(x))[part] / rate
+    t = 1000 * np.arange(part.stop - part.start)[: len(x) - first] / rate
     axes.plot(t, x[part], color=ORIGINAL, linewidth=2.5, label="original")
     axes.plot(t, y[part], color=FIT, linewidth=0.9, label="fit")
     axes.plot(t, y[part] - x[part], color=ERROR, linewidth=0.7, label="error")
-    axes.set(title=f"detail: {1000 * len(t) / rate:.3g} ms around the loudest place", xlabel="seconds")
-    axes.ticklabel_format(useOffset=False)
+    place = f"milliseconds from {start_s + first / rate:.4f} s on"
+    axes.set(title=f"detail: {1000 * len(t) / rate:.3g} ms around the loudest place", xlabel=place)
     axes.legend(frameon=False, loc="upper right")
     axes.margins(x=0)
 

@@ -6,14 +6,12 @@ import numpy as np
 
 from lrnn_cli.pictures.figure import draw_training, encode_png, new_figure
 
-LARGEST_SIDE = (
-    768  # pixels shown; larger images are thinned, never smoothed, so that errors stay what they are
-)
+LARGEST_SIDE = 768  # pixels; larger images are thinned, never smoothed, so that errors stay what they are
 ERROR_GAIN = 10
 
 
 def _shown(values: np.ndarray, lower: float, upper: float) -> np.ndarray:
-    """Return colours in [0, 1] for (h, w, c) values: grey or RGB; further channels such as alpha are left out."""
+    """Return colours in [0, 1] for (h, w, c) values: grey or RGB, without further channels such as alpha."""
     stride = max(1, -(-max(values.shape[:2]) // LARGEST_SIDE))
     thin = values[::stride, ::stride]
     colours = thin[..., :3] if thin.shape[-1] >= 3 else thin[..., 0]

@@ -90,12 +90,13 @@ def _engines() -> list[dict[str, Any]]:
             continue
         try:
             chosen = choose_engine(name, family=family, dtype=precision, device=cpu, long_run=False)
-            reason = {
+            words = {
                 "auto": f"would be {chosen.name}: {chosen.reason}",
-                "compiled": f"built with {compiler}",
+                "reference": "obvious tensor code",
+                "fused": "tensor code in blocks",
+                "compiled": f"machine code, built with {compiler}",
             }
-            usual = "obvious tensor code" if name == "reference" else "tensor code in blocks"
-            found.append({"engine": name, "available": True, "reason": reason.get(name, usual)})
+            found.append({"engine": name, "available": True, "reason": words.get(name, chosen.reason)})
         except ConfigError as error:
             found.append({"engine": name, "available": False, "reason": str(error)})
     return found

@@ -6,15 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 import yaml
 
+from lrnn_cli.errors import OutputError
 from lrnn_cli.fitting.checkpoint import encode_fitted, load
 from lrnn_cli.fitting.loop import Step
 from lrnn_cli.fitting.outcome import Outcome
 from lrnn_cli.runs import provenance
-from lrnn_cli.runs.folder import OUTPUT_STEM, SCHEMA, RunFolder, atomic_write, finite, output_error, to_json
-from lrnn_cli.tasks.regression import Evaluation, Plan, Regression, SignalTask, use_engine
+from lrnn_cli.runs.folder import OUTPUT_STEM, SCHEMA, RunFolder, atomic_write, finite, to_json, write_problem
+from lrnn_cli.tasks.regression import Evaluation, Plan, SignalTask, use_engine
+from lrnn_cli.tasks.segments import Training, start_training
 
 SAVE_EVERY_S = 30.0  # between copies of the state, in case the process is killed
 LOG_EVERY_S = 0.05  # between records of the log, so that fast runs do not write a record per step
@@ -22,7 +23,7 @@ LOG_EVERY_S = 0.05  # between records of the log, so that fast runs do not write
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be run: the task with its signal, the plan, and the settings as the user would write them."""
+    """What is to be run: the task with its signal, the plan, and the settings as a user would write them."""
 
     task: SignalTask
     plan: Plan
@@ -104,7 +105,7 @@ def execute(
         FitError: when training failed from its first step.
     """
     started = provenance.utc_now()
-    run = Regression(request.task.signal, request.task.transform(), request.plan, request.fit)
+    run = start_training(request.task.signal, request.task.transform(), request.plan, request.fit)
     try:
         if resume and folder.is_unfinished():
             run.resume_from(folder.state, request.run_key())
@@ -134,13 +135,13 @@ def execute(
             folder.finish()
         return RunResult(finite(record), evaluation.summary, evaluation.output, outcome)
     except OSError as error:
-        raise output_error(folder.path, error) from error
+        raise OutputError(write_problem(folder.path, error)) from error
     finally:
         run.close()
 
 
 def _train(
-    run: Regression,
+    run: Training,
     request: Request,
     folder: RunFolder,
     log: RunLog,
@@ -173,7 +174,7 @@ STATUS = {
 
 
 def _record(
-    request: Request, run: Regression, evaluation: Evaluation, outcome: Outcome, started: str, eval_s: float
+    request: Request, run: Training, evaluation: Evaluation, outcome: Outcome, started: str, eval_s: float
 ) -> dict[str, Any]:
     signal, plan = request.task.signal, request.plan
     trainer = run.trainer
@@ -212,9 +213,3 @@ def _record(
         "config_sha256": provenance.config_digest(request.settings),
         "outputs": {},
     }
-
-
-def forget_caches() -> None:
-    """Give back cached GPU memory between the runs of a batch."""
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

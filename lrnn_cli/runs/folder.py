@@ -23,6 +23,14 @@ from lrnn_cli.errors import CheckpointError, OutputError
 
 SCHEMA = "lrnn.metrics/1"
 OUTPUT_STEM = "output"
+_NAMES = (
+    "checkpoint.safetensors",
+    "config.yaml",
+    "train.jsonl",
+    "preview.png",
+    "metrics.json",
+    "state.safetensors",
+)
 
 
 def atomic_write(path: Path, content: bytes) -> None:
@@ -60,10 +68,10 @@ def atomic_file(path: Path) -> Iterator[io.BufferedRandom]:
                 os.unlink(temporary)
             raise
     except OSError as error:
-        raise output_error(path, error) from error
+        raise OutputError(write_problem(path, error)) from error
 
 
-def output_error(path: Path, error: OSError) -> OutputError:
+def write_problem(path: Path, error: OSError) -> str:
     """Say in one line why a file cannot be written and what to do."""
     remedy = {
         errno.ENOSPC: "the disk is full; free some space or choose another folder with -o",
@@ -74,7 +82,7 @@ def output_error(path: Path, error: OSError) -> OutputError:
         errno.ENOTDIR: "a part of the path is a file; choose another folder with -o",
         errno.EEXIST: "a file of that name is in the way; choose another folder with -o",
     }
-    return OutputError(f"cannot write {path}: {remedy.get(error.errno or 0, error.strerror or str(error))}")
+    return f"cannot write {path}: {remedy.get(error.errno or 0, error.strerror or str(error))}"
 
 
 def _umask() -> int:
@@ -165,20 +173,31 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise output_error(self.path, error) from error
+            raise OutputError(write_problem(self.path, error)) from error
 
     def _clear(self) -> None:
         """Remove the files of the earlier run, the done marker first; foreign files stay."""
+        self._sweep()
         outputs = [*self.path.glob(f"{OUTPUT_STEM}.*")]
         names = [self.metrics, *outputs, self.preview, self.log, self.config, self.checkpoint]
         for path in [*names, self.state, self.live_log]:
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
-                raise output_error(path, error) from error
+                raise OutputError(write_problem(path, error)) from error
+
+    def _sweep(self) -> None:
+        """Remove the temporary files of runs that were killed while writing."""
+        with contextlib.suppress(OSError):
+            for folder in (self.path, self.resume):
+                for path in folder.glob(".*.????????"):
+                    stem = path.name[1:-9]
+                    if stem.startswith(f"{OUTPUT_STEM}.") or stem in _NAMES:
+                        path.unlink(missing_ok=True)
 
     def finish(self) -> None:
-        """Remove what was only needed to resume."""
+        """Remove what was only needed to resume, and what killed runs left behind."""
+        self._sweep()
         for path in (self.state, self.live_log):
             path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):

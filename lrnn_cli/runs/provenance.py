@@ -43,7 +43,7 @@ def package_versions() -> dict[str, str]:
 
 
 def _git_commit() -> str | None:
-    """Return the commit of a source checkout, with `+` when files differ from it; None for an installed package."""
+    """Return the commit of a source checkout, with `+` when files differ from it; None when installed."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None

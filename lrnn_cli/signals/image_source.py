@@ -96,7 +96,12 @@ def open_source(source: str | Path, data: bytes | None, what: str = "image file"
             reason = getattr(error, "strerror", None) or error
             raise InputError(f"{name}: cannot be opened ({one_line(reason)}); check the path") from None
     with stream:
-        if not stream.read(1):
+        try:
+            is_empty = not stream.read(1)
+        except OSError as error:
+            reason = one_line(error.strerror or error)
+            raise InputError(f"{name}: cannot be read ({reason}); check the disk or copy it anew") from error
+        if is_empty:
             raise InputError(f"{name}: the file is empty (0 bytes); fetch or export it again")
         stream.seek(0)
         yield stream

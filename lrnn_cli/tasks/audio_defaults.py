@@ -1,49 +1,133 @@
-"""Which frequencies a network starts with to fit a sound: a rule that reads them off the spectrum.
+"""What a sound decides about its fit: the first frequencies of the network, and how many networks.
 
 Time t runs over [-1, 1], so that a tone of f Hz in a sound of T seconds has the angular frequency π f T. The
 first layer of a network of sines has W ~ U(-1, 1) and z = omega W t: frequencies spread evenly from 0 to
-omega.
+omega. docs/audio.md gives the measurements behind the rules.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
-import numpy as np
-
+from lrnn_cli.errors import ConfigError
+from lrnn_cli.fitting.settings import FitSettings
 from lrnn_cli.models.catalog import config_class
 from lrnn_cli.numerics.audio_metrics import centroid, energy_quantile, power_spectrum
 from lrnn_cli.signals.signal import Signal
-from lrnn_cli.tasks.regression import ModelChoice
+from lrnn_cli.tasks.regression import ModelChoice, Plan, make_plan
+from lrnn_cli.tasks.segments import cut
 
 LOWEST = 30.0  # angular frequency for silence, constants and the shortest clips
 PRODUCT_MODELS = ("lrnn",)  # products of factors make sums and differences of their frequencies
+LSTSQ = ("end",)  # the start of the output layer is good as drawn, and a pass over a long sound is dear
+FADE_S = 0.02
+LARGEST_SEGMENT = 2**20  # samples: float32 times are then exact to 1/64 of their distance
 
 
-def base_frequency(signal: Signal, *, products: bool) -> float:
+@dataclass(frozen=True)
+class Spectrum:
+    """Where the energy of a sound lies, in Hz."""
+
+    centroid_hz: float
+    top_hz: float  # the 99 % energy point
+
+    @classmethod
+    def of(cls, signal: Signal) -> Spectrum:
+        """Read it off a sound."""
+        frequencies, power = power_spectrum(signal.values, float(signal.format["sample_rate"]))
+        return cls(centroid(frequencies, power), energy_quantile(frequencies, power, 0.99))
+
+
+def base_frequency(spectrum: Spectrum, duration_s: float, *, products: bool) -> float:
     """Return the first layer's omega in radians per half span.
 
-    It is π T times the spectral centroid for networks of products and times the 99 % energy point for others.
+    It is π T times the spectral centroid for networks of products, and times the 99 % energy point for
+    others.
 
     Args:
-        signal: a sound.
+        spectrum: of the sound.
+        duration_s: T, the time that one network spans.
         products: whether the model multiplies its first-layer functions.
     """
-    rate_hz = float(signal.format["sample_rate"])
-    frequencies, power = power_spectrum(signal.values, rate_hz)
-    hertz = centroid(frequencies, power) if products else energy_quantile(frequencies, power, 0.99)
-    return max(LOWEST, math.pi * hertz * signal.shape[0] / rate_hz)
+    hertz = spectrum.centroid_hz if products else spectrum.top_hz
+    return max(LOWEST, math.pi * hertz * duration_s)
 
 
-def choose_frequencies(choice: ModelChoice, signal: Signal) -> ModelChoice:
+def with_frequencies(choice: ModelChoice, spectrum: Spectrum, duration_s: float) -> ModelChoice:
     """Return the choice with the model's frequency option filled in unless it was given.
 
     That is `omega_first`, or for `fourier` the `scale`, in periods per unit of t.
     """
     fields = config_class(choice.name).model_fields
-    omega = base_frequency(signal, products=choice.name in PRODUCT_MODELS)
-    found = {"omega_first": omega, "scale": omega / (2 * np.pi)}
-    key = next((key for key in found if key in fields and (key != "scale" or choice.name == "fourier")), None)
-    if key is None or key in choice.options:
-        return choice
-    return choice.model_copy(update={"options": {**choice.options, key: float(f"{found[key]:.6g}")}})
+    omega = base_frequency(spectrum, duration_s, products=choice.name in PRODUCT_MODELS)
+    found = {"scale": omega / (2 * math.pi)} if choice.name == "fourier" else {"omega_first": omega}
+    options: dict[str, Any] = {key: float(f"{value:.6g}") for key, value in found.items() if key in fields}
+    return choice.model_copy(update={"options": {**options, **choice.options}})
+
+
+def segment_count(signal: Signal, spectrum: Spectrum, n_params: int) -> int:
+    """Return how many networks of a size a sound wants.
+
+    A band of B Hz and T seconds in c channels has 2 B T c degrees of freedom; one network follows as many as
+    it has parameters. Nor shall it span more samples than float32 tells apart well.
+
+    Args:
+        signal: the sound.
+        spectrum: its B is the 99 % energy point.
+        n_params: parameters of one network.
+    """
+    duration_s = signal.shape[0] / float(signal.format["sample_rate"])
+    freedom = 2 * spectrum.top_hz * duration_s * signal.n_channels
+    return max(1, math.ceil(freedom / n_params), math.ceil(signal.shape[0] / LARGEST_SEGMENT))
+
+
+def plan_sound(
+    signal: Signal, choice: ModelChoice, fit: FitSettings, segments: int | Literal["auto"] = "auto"
+) -> Plan:
+    """Return the plan of a fit: frequencies from the spectrum, segments where they are needed.
+
+    Args:
+        signal: the sound.
+        choice: the model; with a parameter budget each segment has it.
+        fit: training.
+        segments: how many, or auto.
+
+    Raises:
+        ConfigError: when there are more segments than the sound has samples for.
+    """
+    fit = fit if fit.lstsq is not None else fit.model_copy(update={"lstsq": LSTSQ})
+    rate_hz, spectrum = float(signal.format["sample_rate"]), Spectrum.of(signal)
+    n = signal.shape[0]
+    plan = make_plan(signal, with_frequencies(choice, spectrum, n / rate_hz), fit)
+    count = segment_count(signal, spectrum, plan.n_params) if segments == "auto" else segments
+    if count == 1:
+        return replace(plan, notes=(*plan.notes, *_note_on_times(n, fit)))
+    try:
+        spans = cut(n, count, round(FADE_S * rate_hz))
+    except ValueError as error:
+        raise ConfigError(f"segments {count}: {error}") from None
+    longest = max(stop - start for start, stop in spans)
+    part = replace(signal, values=signal.values[:longest])
+    plan = make_plan(part, with_frequencies(choice, spectrum, longest / rate_hz), fit)
+    fade_ms = 1000 * (spans[0][1] - spans[1][0]) / rate_hz
+    note = f"{count} segments of {longest / rate_hz:.3g} s, a network of {plan.n_params} parameters each, "
+    note += f"cross-faded over {fade_ms:.3g} ms"
+    return replace(
+        plan,
+        n_params=count * plan.n_params,
+        n_points=n,
+        notes=(*plan.notes, note, *_note_on_times(longest, fit)),
+        segments=spans,
+    )
+
+
+def _note_on_times(n_samples: int, fit: FitSettings) -> tuple[str, ...]:
+    """Say when a single network spans more samples than its float32 times separate well."""
+    if n_samples <= LARGEST_SEGMENT or fit.precision == "float64":
+        return ()
+    part = n_samples / 2**26
+    return (
+        f"times of {n_samples} samples in float32 are off by up to {part:.2g} samples; use --segments auto",
+    )

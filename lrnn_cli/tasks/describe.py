@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +14,20 @@ from lrnn_cli.models.contract import count_parameters
 NEAR_ZERO = 0.01  # of the median of its layer
 
 
+@runtime_checkable
+class HasRelevance(Protocol):
+    """A layer that knows the relevance of its factors."""
+
+    def relevance(self) -> Tensor:
+        """Return the relevance of each factor, (D, R)."""
+
+
 @dataclass(frozen=True)
 class LayerRelevance:
     """How relevant the factors of a product layer are.
 
-    The relevance of factor j of neuron l is |γ| Σ_m |a_ljm|, a bound of |γ g_lj| where |σ| <= 1: near 0 the factor
-    1 + γ g_lj stays near 1, and a neuron all of whose factors are near 0 is a constant.
+    The relevance of factor j of neuron l is |γ| Σ_m |a_ljm|, a bound of |γ g_lj| where |σ| <= 1. Where it is
+    near 0 the factor 1 + γ g_lj stays near 1, and a neuron all of whose factors do is a constant.
 
     Attributes:
         layer: number, from 1.
@@ -76,7 +84,7 @@ def relevance_table(model: nn.Module) -> list[LayerRelevance]:
         One row per product layer, in order; none for models without.
     """
     with torch.no_grad():
-        found = [module.relevance() for module in model.modules() if hasattr(module, "relevance")]
+        found = [module.relevance() for module in model.modules() if isinstance(module, HasRelevance)]
     return [layer_relevance(k, values) for k, values in enumerate(found, 1)]
 
 

@@ -12,14 +12,15 @@ import numpy as np
 from lrnn_cli.fitting.blocks import BlockRunner
 from lrnn_cli.fitting.checkpoint import Fitted
 from lrnn_cli.fitting.predict import predict
+from lrnn_cli.fitting.settings import FitSettings
 from lrnn_cli.models.contract import count_parameters
 from lrnn_cli.numerics import audio_metrics, metrics
 from lrnn_cli.numerics.coords import Grid
 from lrnn_cli.pictures.audio import draw_sound
 from lrnn_cli.signals.audio import AudioOptions, encode_audio, output_format, output_suffix
 from lrnn_cli.signals.signal import Signal
-from lrnn_cli.tasks.audio_defaults import choose_frequencies
-from lrnn_cli.tasks.regression import Evaluation, ModelChoice
+from lrnn_cli.tasks.audio_defaults import plan_sound
+from lrnn_cli.tasks.regression import Evaluation, ModelChoice, Plan
 
 CONVENTION = (
     "sound divided by its gain, so that its peak is 1, before clipping and rounding, all channels together; "
@@ -72,9 +73,9 @@ class AudioTask:
     signal: Signal
     options: AudioOptions
 
-    def choose(self, choice: ModelChoice) -> ModelChoice:
-        """Return the choice with first-layer frequencies read off the spectrum unless they were given."""
-        return choose_frequencies(choice, self.signal)
+    def plan(self, choice: ModelChoice, fit: FitSettings) -> Plan:
+        """Return the plan: frequencies from the spectrum unless given, segments where they are needed."""
+        return plan_sound(self.signal, choice, fit, self.options.segments)
 
     def transform(self) -> tuple[float, float]:
         """Return mean and standard deviation of all samples: targets of mean 0 and variance 1."""

@@ -10,17 +10,19 @@ import numpy as np
 from lrnn_cli.fitting.blocks import BlockRunner
 from lrnn_cli.fitting.checkpoint import Fitted
 from lrnn_cli.fitting.predict import predict
+from lrnn_cli.fitting.settings import FitSettings
 from lrnn_cli.models.contract import count_parameters
 from lrnn_cli.numerics import metrics
 from lrnn_cli.numerics.coords import Grid
 from lrnn_cli.pictures.image import draw_fit
 from lrnn_cli.signals.image import default_container, encode_image, output_suffix, quantise, read_image
 from lrnn_cli.signals.signal import Signal
-from lrnn_cli.tasks.regression import Evaluation, ModelChoice
+from lrnn_cli.tasks.regression import Evaluation, ModelChoice, Plan, make_plan
 
 CONVENTION = (
-    "values as stored (sRGB), peak {peak:g}, all channels together; psnr_db, ssim, mse and max_error before clipping and "
-    "rounding, psnr_db_written of the file written; SSIM: Gaussian 11x11, sigma 1.5, mean over channels"
+    "values as stored (sRGB), peak {peak:g}, all channels together; psnr_db, ssim, mse and max_error before "
+    "clipping and rounding, psnr_db_written of the file written; SSIM: Gaussian 11x11, sigma 1.5, "
+    "mean over channels"
 )
 
 
@@ -30,12 +32,15 @@ class ImageTask:
 
     signal: Signal
 
-    def choose(self, choice: ModelChoice) -> ModelChoice:
-        """Return the choice as it is: what a model needs to know of an image is its shape."""
-        return choice
+    def plan(self, choice: ModelChoice, fit: FitSettings) -> Plan:
+        """Return the plan for the choice as it is: what a model needs to know of an image is its shape."""
+        return make_plan(self.signal, choice, fit)
 
     def transform(self) -> tuple[float, float]:
-        """Return shift and scale that map [lower, lower + peak] to [-1, 1]; lower is 0 for values in [0, peak]."""
+        """Return shift and scale that map [lower, lower + peak] to [-1, 1].
+
+        lower is 0 for values in [0, peak], else their minimum.
+        """
         low, high = float(self.signal.values.min()), float(self.signal.values.max())
         lower = low if low < 0 or high > self.signal.peak else 0.0
         return lower + self.signal.peak / 2, self.signal.peak / 2

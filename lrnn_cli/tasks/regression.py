@@ -20,7 +20,7 @@ from lrnn_cli.fitting.settings import FitSettings
 from lrnn_cli.kernels.dispatch import Engine, choose_engine
 from lrnn_cli.models.budget import TOLERANCE, fit_budget, parameters_of
 from lrnn_cli.models.catalog import build, config_class
-from lrnn_cli.models.contract import CoordinateModel, ModelConfig, count_parameters
+from lrnn_cli.models.contract import CoordinateModel, ModelConfig
 from lrnn_cli.numerics.coords import Grid
 from lrnn_cli.objectives.samples import Samples
 from lrnn_cli.signals.signal import Signal
@@ -58,6 +58,7 @@ class Plan:
     engine: Engine
     memory_mb: float
     notes: tuple[str, ...]
+    segments: tuple[tuple[int, int], ...] = ()  # spans of samples, one network each; empty for a single one
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as JSON-able values."""
@@ -74,17 +75,21 @@ class Plan:
             "engine": self.engine.name,
             "engine_reason": self.engine.reason,
             "memory_mb": round(self.memory_mb, 1),
+            "segments": [list(span) for span in self.segments],
             "notes": list(self.notes),
         }
 
 
 def auto_batch(n_points: int) -> int:
-    """Return the points per step of `--batch-points auto`: a sixteenth of the signal, from 1024 to 8192 points."""
-    return min(n_points, max(1024, min(8192, n_points // 16)))
+    """Return the points per step of `--batch-points auto`: a sixteenth of the signal, from 1024 to 8192."""
+    return min(n_points, max(1024, min(8192, n_points // 32)))
 
 
 def make_plan(signal: Signal, choice: ModelChoice, fit: FitSettings) -> Plan:
     """Resolve model, width, device, engine, batch and memory.
+
+    Returns:
+        all that is decided before training starts.
 
     Raises:
         ConfigError: when options do not fit the model.
@@ -93,7 +98,8 @@ def make_plan(signal: Signal, choice: ModelChoice, fit: FitSettings) -> Plan:
     *shape, n_outputs = signal.values.shape
     n_points, n_inputs = int(torch.tensor(shape).prod()), len(shape)
     notes = []
-    options = config_class(choice.name)(**choice.options).for_signal(tuple(shape)).model_dump(exclude_unset=True)
+    given = config_class(choice.name)(**choice.options)
+    options = given.for_signal(tuple(shape)).model_dump(exclude_unset=True)
     width_key = config_class(choice.name).width_key
     if choice.params is not None:
         if width_key in options:
@@ -156,9 +162,10 @@ def _memory_mb(
     runner: BlockRunner,
     threads: int,
 ) -> float:
-    """Estimate the memory beyond the interpreter: signal, weights with optimiser and copies, and the blocks in work.
+    """Return the estimated MiB of signal, weights with optimiser and copies, and blocks in work.
 
-    Bytes per point and block are counted by differentiating a few points and adding up what autograd saves.
+    The interpreter comes on top. Bytes per point and block are counted by differentiating a few points and
+    adding up what autograd saves.
     """
     probe = 8
     kept = 0
@@ -200,8 +207,8 @@ class SignalTask(Protocol):
     def signal(self) -> Signal:
         """What is fitted."""
 
-    def choose(self, choice: ModelChoice) -> ModelChoice:
-        """Return the choice with what the content of the signal decides, and the user did not, filled in."""
+    def plan(self, choice: ModelChoice, fit: FitSettings) -> Plan:
+        """Return the plan, with what the content of the signal decides, and the user did not, filled in."""
 
     def transform(self) -> tuple[float, float]:
         """Return shift and scale of the normalised targets."""
@@ -328,8 +335,3 @@ class Regression:
     def close(self) -> None:
         """End the threads."""
         self.runner.close()
-
-
-def count(model: CoordinateModel) -> int:
-    """Return the number of parameters of a built model."""
-    return count_parameters(model)

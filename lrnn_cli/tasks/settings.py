@@ -1,4 +1,4 @@
-"""The settings of a fit as the user writes them, and the presets: torch-free, so that they are checked at once.
+"""The settings of a fit as the user writes them, and the presets: torch-free, so that checks are instant.
 
 model: {name: lrnn, rank: 128, …}     the fields of the model's configuration, or params: 200k
 fit:   {time_s: 60, lr: 1e-3, …}      `fitting.settings.FitSettings`

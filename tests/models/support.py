@@ -1,4 +1,4 @@
-"""What the tests of single models share: a model in float64, its weights as numpy arrays, points to try it on."""
+"""What the tests of models share: a model in float64, its weights as numpy arrays, points to try it on."""
 
 import numpy as np
 import torch

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 from scipy.interpolate import BSpline
+from scipy.stats import norm
 
 from lrnn_cli.kernels.families import FAMILIES
-from lrnn_cli.models.components import start
+from lrnn_cli.models.components import moments, start
 from lrnn_cli.models.contract import count_parameters
 from tests.models.support import make, points, weights
 
@@ -26,7 +27,9 @@ def component(sigma, u, a, w, c):
 @pytest.mark.parametrize("engine", ["reference", "fused"])
 @pytest.mark.parametrize("sigma", ["fourier", "bspline"])
 def test_a_layer_is_the_formula(sigma, engine):
-    model = make("lrnn", rank=4, dbar=3, depth=1, component_width=5, sigma=sigma, layer_norm=False, omega_first=7.0)
+    model = make(
+        "lrnn", rank=4, dbar=3, depth=1, component_width=5, sigma=sigma, layer_norm=False, omega_first=7.0
+    )
     model.use_engine(engine)
     x, w = points(40, 2), weights(model)
     z = np.einsum("nd,jrd->njr", x.numpy(), w["layers.0.weight"]) + w["layers.0.bias"]
@@ -65,26 +68,46 @@ def test_the_bspline_family_is_the_cardinal_spline_with_its_slope():
     element = BSpline.basis_element(np.arange(-2.0, 3.0), extrapolate=False)
     value, slope = FAMILIES["bspline"].value_and_slope(u)
     np.testing.assert_allclose(value.numpy(), np.nan_to_num(element(u.numpy())), rtol=0, atol=1e-14)
-    np.testing.assert_allclose(slope.numpy(), np.nan_to_num(element.derivative()(u.numpy())), rtol=0, atol=1e-14)
+    np.testing.assert_allclose(
+        slope.numpy(), np.nan_to_num(element.derivative()(u.numpy())), rtol=0, atol=1e-14
+    )
     assert torch.equal(FAMILIES["bspline"].value(u), value)
 
 
 @pytest.mark.parametrize("width", [1, 8])
-@pytest.mark.parametrize("sigma", ["fourier", "bspline", "sin", "gauss"])
+@pytest.mark.parametrize("sigma", ["fourier", "sin", "spder", "spder-sqrt", "gauss", "tanh", "relu"])
 def test_components_start_with_mean_zero_and_the_variance_asked_for(sigma, width):
-    """Over 20,000 functions and arguments as they come; splines between their outer knots, where they are not 0."""
+    """Lemma 1 asks for it: 40,000 functions at one random argument each, as the layer makes them."""
     torch.manual_seed(0)
-    initial = start(sigma, (width, 1, 20_000), spread=1.0, sigma_g=0.7)
-    u = torch.randn(20_000) + torch.empty(20_000).uniform_(-np.pi, np.pi)
-    if sigma == "bspline":
-        u = torch.empty(20_000).uniform_(-(width - 1) / 2 + 1, (width - 1) / 2 - 1) if width > 1 else u
-    if width == 1 and sigma == "bspline":
-        return  # one spline has no inside
+    initial = start(sigma, (width, 1, 40_000), spread=2.0, sigma_g=0.7)
+    u = 2.0 * torch.randn(40_000) + torch.empty(40_000).uniform_(-np.pi, np.pi)
     family = FAMILIES["sin" if sigma == "fourier" else sigma]
     values = family.value(initial.frequency[:, 0] * u + initial.phase[:, 0]) - initial.centre
     g = (initial.amplitude[:, 0] * values).sum(0)
-    assert abs(float(g.mean())) < 0.04
-    assert abs(float(g.std()) / 0.7 - 1) < 0.1
+    assert abs(float(g.mean())) < 5 * 0.7 / np.sqrt(40_000)
+    assert abs(float(g.std()) / 0.7 - 1) < 0.03
+
+
+def test_splines_start_with_the_variance_asked_for_between_their_outer_knots():
+    torch.manual_seed(0)
+    initial = start("bspline", (8, 1, 40_000), spread=2.0, sigma_g=0.7)
+    u = torch.empty(40_000).uniform_(-2.5, 2.5)  # of -3.5 ... 3.5, where fewer than four splines end
+    g = (initial.amplitude[:, 0] * FAMILIES["bspline"].value(u + initial.phase[:, 0])).sum(0)
+    assert initial.centre == 0
+    assert abs(float(g.mean())) < 5 * 0.7 / np.sqrt(40_000)
+    assert abs(float(g.std()) / 0.7 - 1) < 0.03
+
+
+@pytest.mark.parametrize("spread", [0.7, 12.0])
+def test_the_moments_are_those_of_a_plain_double_sum(spread):
+    """sin(u) arctan(u) with one term, over midpoints of normal quantiles and phases."""
+    t = norm.ppf((np.arange(4000) + 0.5) / 4000)
+    phase = ((np.arange(500) + 0.5) / 250 - 1) * np.pi
+    u = spread * t[:, None] + phase
+    values = np.sin(u) * np.arctan(u)
+    mean, deviation = moments("spder", spread, 1)
+    assert mean == pytest.approx(values.mean(), abs=1e-3)
+    assert deviation == pytest.approx(values.std(), rel=1e-3)
 
 
 ABLATIONS = {
@@ -97,10 +120,14 @@ ABLATIONS = {
 }
 
 
-@pytest.mark.parametrize("sigma", ["sin", "spder", "spder-sqrt", "gauss", "tanh", "relu", "fourier", "bspline"])
+@pytest.mark.parametrize(
+    "sigma", ["sin", "spder", "spder-sqrt", "gauss", "tanh", "relu", "fourier", "bspline"]
+)
 @pytest.mark.parametrize("ablation", ABLATIONS)
 def test_every_ablation_is_finite_and_the_same_on_both_engines(ablation, sigma):
-    model = make("lrnn", rank=6, component_width=3, sigma=sigma, **{"depth": 3, "dbar": 4, **ABLATIONS[ablation]})
+    model = make(
+        "lrnn", rank=6, component_width=3, sigma=sigma, **{"depth": 3, "dbar": 4, **ABLATIONS[ablation]}
+    )
     x = points(20, 2)
     expected = model(x)
     assert torch.isfinite(expected).all()

@@ -19,7 +19,7 @@ def test_it_is_the_formula():
 
 
 def test_the_kernel_of_the_features_is_gaussian():
-    """Mean of m products against exp(-2 pi^2 scale^2 |x - y|^2), within 5 of its standard errors, 1 / sqrt(2 m)."""
+    """Mean of m products against exp(-2 pi^2 scale^2 |x - y|^2), within 5 standard errors, 1 / sqrt(2 m)."""
     scale, m = 1.5, 200_000
     model = make("fourier", width=1, frequencies=m, scale=scale)
     x = torch.cat([torch.zeros(1, 2), 0.3 * points(12, 2)]).double()

@@ -32,29 +32,31 @@ def test_it_is_the_formula(kind):
 
 
 def test_it_is_a_sum_of_sines_with_sum_and_difference_frequencies():
-    """Corollary of the paper: project two layers of one neuron onto their predicted frequencies; nothing is left."""
+    """Project two layers of one neuron onto the frequencies that the paper predicts; nothing is left."""
     model = make("mfn", n_inputs=1, n_outputs=1, width=1, depth=2, scale=20.0)
     w = weights(model)
     a, b = (float(w[f"filters.{k}.omega"][0, 0]) for k in (0, 1))
     x = np.linspace(-1, 1, 400)
-    basis = np.stack([f(q * x) for q, f in itertools.product((a + b, a - b, b), (np.sin, np.cos))] + [x**0], 1)
+    basis = np.stack(
+        [f(q * x) for q, f in itertools.product((a + b, a - b, b), (np.sin, np.cos))] + [x**0], 1
+    )
     y = model(points(1, 1).new_tensor(x[:, None])).detach().numpy()
     rest = y - basis @ np.linalg.lstsq(basis, y, rcond=None)[0]
     assert np.abs(rest).max() < 1e-10 * np.abs(y).max()
 
 
 def test_the_initial_filters_are_as_documented():
-    w = weights(make("mfn", width=4000, depth=4, scale=256.0, n_inputs=2))
-    assert is_uniform(w["filters.0.omega"], 256 / np.sqrt(2 * 4))
+    w = weights(make("mfn", width=1500, depth=2, scale=256.0, n_inputs=2))
+    assert is_uniform(w["filters.0.omega"], 256 / np.sqrt(2 * 2))
     assert is_uniform(w["filters.1.phase"], np.pi)
-    assert is_uniform(w["layers.0.weight"], 1 / np.sqrt(4000))
-    w = weights(make("mfn", width=4000, depth=4, filter="gabor"))
-    gamma = w["filters.2.gamma"]
+    assert is_uniform(w["layers.0.weight"], 1 / np.sqrt(1500))
+    w = weights(make("mfn", width=3000, depth=2, filter="gabor"))
+    gamma = w["filters.1.gamma"]
     assert gamma.min() > 0
-    assert abs(gamma.mean() / 1.5 - 1) < 0.06  # Gamma(1.5): mean and variance 1.5
-    assert abs(gamma.var() / 1.5 - 1) < 0.15
-    assert is_uniform(w["filters.2.centre"], 1.0)
-    assert is_uniform(w["filters.2.omega"] / np.sqrt(gamma)[:, None], 256 / np.sqrt(8))
+    assert abs(gamma.mean() / 3 - 1) < 0.06  # Gamma(6 / 2): mean and variance 3
+    assert abs(gamma.var() / 3 - 1) < 0.15
+    assert is_uniform(w["filters.1.centre"], 1.0)
+    assert is_uniform(w["filters.1.omega"] / np.sqrt(gamma)[:, None], 256 / np.sqrt(4))
 
 
 def test_the_scale_follows_the_signal_unless_given():

@@ -11,7 +11,7 @@ Config = config_class("relu-pe")
 
 
 def encoding(x, octaves):
-    """Coordinates, then the sines of all octaves, then the cosines; one point and one coordinate at a time."""
+    """Coordinates, then the sines of all octaves, then the cosines; one point after the other."""
     rows = []
     for point in x:
         sines = [math.sin(2**k * math.pi * c) for k in range(octaves) for c in point]

@@ -33,7 +33,11 @@ def test_every_complex_number_counts_twice():
 def test_the_initial_weights_are_those_of_torch_for_complex_layers():
     w = weights(make("wire", width=150, depth=2))
     theirs = torch.nn.Linear(150, 150, dtype=torch.complex64)
-    for part in (*w["layers.0.weight"], theirs.weight.detach().real.numpy(), theirs.weight.detach().imag.numpy()):
+    for part in (
+        *w["layers.0.weight"],
+        theirs.weight.detach().real.numpy(),
+        theirs.weight.detach().imag.numpy(),
+    ):
         assert is_uniform(part, 1 / np.sqrt(150))
     assert is_uniform(w["head.weight"], 1 / np.sqrt(150), tolerance=0.1)
 

@@ -11,14 +11,23 @@ from lrnn_cli.cli.render import Talk
 from lrnn_cli.cli.tables import show_table
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder or a checkpoint.", show_default=False)]
-_LAYER_HEADER = ("layer", "neurons", "factors", "least", "median", "most", "idle factors", "idle neurons")
+_LAYER_HEADER = (
+    "layer",
+    "neurons",
+    "factors",
+    "least",
+    "median",
+    "most",
+    "near-zero factors",
+    "near-zero neurons",
+)
 
 
 def command(run: Run, json: o.Json = False, quiet: o.Quiet = 0, verbose: o.Verbose = 0) -> int:
     """Show what a run folder or checkpoint holds: model, signal, measures, and the relevance of the factors.
 
-    The relevance of a factor 1 + γ g is |γ| Σ|a|. A factor below 1 % of the median of its layer is called
-    idle, a neuron whose factors are all idle is a constant.
+    The relevance of a factor 1 + γ g is |γ| Σ|a|. It is called near zero below 1 % of the median of its
+    layer, and a neuron when all of its factors are: then it is a constant.
     """
     talk = Talk(quiet=quiet, verbose=verbose, json=json)
 

@@ -66,9 +66,9 @@ def _list(talk: Talk, params: int | None, n_inputs: int, n_outputs: int) -> None
         rows = [(r["name"], r["summary"], r["source"]) for r in records]
         show_table(talk, rows, header=("model", "what it is", "source"))
     else:
-        rows = [(r["name"], r["params"] or "-", r["shape"] or r["problem"], r["summary"]) for r in records]
+        sizes = [(r["name"], r["params"] or "-", r["shape"] or r["problem"], r["summary"]) for r in records]
         title = f"{params} parameters, {n_inputs} coordinates, {n_outputs} values"
-        show_table(talk, rows, header=("model", "params", "shape", "what it is"), title=title, numeric=(1,))
+        show_table(talk, sizes, header=("model", "params", "shape", "what it is"), title=title, numeric=(1,))
 
 
 def _sized(name: str, params: int, n_inputs: int, n_outputs: int) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def _tell(talk: Talk, name: str, params: int | None, n_inputs: int, n_outputs: i
 
 
 def _options(cls: "type[ModelConfig]") -> "Sequence[dict[str, Any]]":
-    """Describe the fields of a configuration; the flags of the fitting commands and --set KEY=VALUE set them."""
+    """Describe the fields of a configuration."""
     from lrnn_cli.cli.schema import describe
 
     found = []

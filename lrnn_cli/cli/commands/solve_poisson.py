@@ -1,0 +1,173 @@
+"""`lrnn solve-poisson`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lrnn_cli.cli import options as o
+from lrnn_cli.cli.render import Talk
+from lrnn_cli.errors import ConfigError
+
+PROBLEM = "The problem"
+SOLVER = "The solver"
+
+
+def _option(*names: str, metavar: str, help: str, panel: str = PROBLEM, **more: Any) -> Any:
+    return typer.Option(*names, metavar=metavar, help=help, rich_help_panel=panel, show_default=False, **more)
+
+
+Problem = Annotated[str | None, _option("--problem", metavar="NAME", help="A named problem; 'list' lists them.")]
+WaveNumber = Annotated[float | None, _option("--k", metavar="K", help="Wave number of a named problem.")]
+Dim = Annotated[int | None, _option("--dim", metavar="D", help="Dimension of a named problem, or of the unit box.")]
+DomainText = Annotated[
+    str | None,
+    _option(
+        "--domain", metavar="SHAPE",
+        help="box:0,0:1,2  disc:0,0:1  annulus:0,0:0.5:1  l-shape  polygon:0,0:2,0:1,1",
+    ),
+]  # fmt: skip
+Source = Annotated[str | None, _option("--f", metavar="EXPR", help="Right-hand side of -Δu = f, as 'exp(x)*y^2'.")]
+Manufacture = Annotated[
+    str | None,
+    _option("--manufacture", metavar="EXPR", help="An exact solution; f and boundary data are derived from it."),
+]
+Exact = Annotated[
+    str | None, _option("--exact", metavar="EXPR", help="The exact solution, only to measure the error against.")
+]
+Coefficient = Annotated[str | None, _option("--a", metavar="EXPR", help="a in -div(a grad u) + c u = f; 1 if left out.")]
+Reaction = Annotated[str | None, _option("--c", metavar="EXPR", help="c in the same; negative for Helmholtz.")]
+Dirichlet = Annotated[
+    list[str] | None,
+    _option("--dirichlet", metavar="[SIDE=]EXPR", help="u on a side, or on all; may be repeated; 0 if left out."),
+]
+Neumann = Annotated[
+    list[str] | None,
+    _option("--neumann", metavar="[SIDE=]EXPR", help="Outward normal derivative of u; sides are named x0 x1 y0 y1 …"),
+]
+Param = Annotated[
+    list[str] | None, _option("--param", metavar="NAME=VALUE", help="A number to use in the expressions.")
+]
+Solver = Annotated[
+    str | None,
+    _option("--solver", metavar="auto|lstsq|lm", panel=SOLVER, help="Linear least squares, or Levenberg-Marquardt."),
+]
+Features = Annotated[
+    str | None,
+    _option("--features", metavar="auto|product|separable", panel=SOLVER, help="Features of the least squares."),
+]
+Omega = Annotated[
+    float | None,
+    _option("--omega", metavar="W", panel=SOLVER, help="Largest frequency of the inner weights; else chosen."),
+]
+UntilResidual = Annotated[
+    float | None, _option("--until", metavar="RES", panel=SOLVER, help="Stop at this relative residual, as 1e-8.")
+]
+Enrich = Annotated[
+    bool | None,
+    typer.Option(
+        "--enrich/--no-enrich", rich_help_panel=SOLVER, show_default=False,
+        help="Add the singular functions of re-entrant corners.",
+    ),
+]  # fmt: skip
+Reference = Annotated[
+    str | None,
+    _option("--reference", metavar="auto|chebyshev|fd|none", panel=SOLVER, help="Classical solver beside it."),
+]
+GridNodes = Annotated[
+    int | None, _option("--grid", metavar="N", panel=o.OUTPUT, help="Nodes per axis of the files written.")
+]
+
+_SOLVE_FLAGS = "solver features rank dbar omega until steps enrich reference grid seed threads".split()
+
+
+def command(
+    problem: Problem = None,
+    k: WaveNumber = None,
+    dim: Dim = None,
+    domain: DomainText = None,
+    f: Source = None,
+    manufacture: Manufacture = None,
+    exact: Exact = None,
+    a: Coefficient = None,
+    c: Reaction = None,
+    dirichlet: Dirichlet = None,
+    neumann: Neumann = None,
+    param: Param = None,
+    solver: Solver = None,
+    features: Features = None,
+    rank: o.Rank = None,
+    dbar: o.Dbar = None,
+    omega: Omega = None,
+    until: UntilResidual = None,
+    time: o.Time = None,
+    steps: o.Steps = None,
+    enrich: Enrich = None,
+    reference: Reference = None,
+    seed: o.Seed = None,
+    threads: o.Threads = None,
+    config: o.Config = None,
+    print_config: o.PrintConfig = False,
+    dry_run: o.DryRun = False,
+    grid: GridNodes = None,
+    output: o.Output = None,
+    force: o.Force = False,
+    skip_existing: o.SkipExisting = False,
+    json: o.Json = False,
+    quiet: o.Quiet = 0,
+    verbose: o.Verbose = 0,
+) -> int:
+    """Solve -div(a grad u) + c u = f with product networks, and say how far to trust the result.
+
+    The run folder is runs/PROBLEM/SOLVER-sSEED unless -o says otherwise.
+    """
+    flags: dict[str, Any] = {**locals()}
+    talk = Talk(quiet=quiet, verbose=verbose, json=json)
+    if output == "-":
+        raise ConfigError("-o -: a solution is several files; give a folder")
+    if problem == "list":
+        from lrnn_cli.objectives.named_problems import NAMED, named_problem
+
+        for name in NAMED:
+            talk.out(f"{name}: {named_problem(name)['source']}")
+        return 0
+
+    from lrnn_cli.cli.problem_flags import resolve_problem
+
+    settings = resolve_problem(flags, _SOLVE_FLAGS)
+    tree = settings.model_dump(mode="json", exclude_none=True)
+    if print_config:
+        import yaml
+
+        talk.out(yaml.safe_dump(tree, sort_keys=False).rstrip())
+        return 0
+
+    from lrnn_cli.cli.interrupts import StopFlag
+    from lrnn_cli.runs.solve import SolutionFolder, execute_solution
+    from lrnn_cli.tasks.solve_poisson import PoissonTask
+
+    task = PoissonTask(settings.problem, settings.solve)
+    name = settings.problem.name
+    folder = SolutionFolder(Path(output or f"runs/{name}/{task.solver}-s{settings.solve.seed}"))
+    if dry_run:
+        told = f"{name}: {task.solver} until residual {task.target:g}, {task.problem.n_inputs} dimensions"
+        talk.result(f"{told} -> {folder.path}", {"name": name, "solver": task.solver, "folder": str(folder.path), **tree})
+        return 0
+    if skip_existing and not force and folder.is_done():
+        talk.result(f"{name}: done already -> {folder.path}", folder.read_metrics())
+        return 0
+    folder.claim(force=force)
+    for note in task.notes:
+        talk.warn(note)
+    with StopFlag() as should_stop:
+        with talk.progress(name) as show:
+            result = execute_solution(
+                task, folder, settings=tree, command=["lrnn", *sys.argv[1:]], listener=show, should_stop=should_stop
+            )
+        for note in task.solved.notes:
+            talk.warn(note)
+        seconds = result.record["time"]["solve_s"]
+        talk.result(f"{name}: {result.summary}, {seconds:.1f} s -> {folder.path}", result.record)
+        should_stop.finish("stopped; the best solution so far is saved")
+    return 0

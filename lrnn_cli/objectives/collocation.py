@@ -1,0 +1,90 @@
+"""From a problem to weighted rows: where its conditions are asked for, and how much each kind counts.
+
+Rows of the equation are divided by s_f √N and those of the boundary by s_g √N_b, with s_f the root mean square of
+f and s_g that of the boundary data; where one of them vanishes, the scale of the other over or times λ₁, the lowest
+eigenvalue of the bounding box, stands in. The norm of all rows is then a relative residual.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lrnn_cli.numerics.rows import Rows, join
+from lrnn_cli.objectives.poisson import Problem
+
+N_HELDOUT = 600
+BOUNDARY_SHARE = 6.0  # boundary rows per square root of interior rows, in the plane
+
+
+@dataclass(frozen=True)
+class Collocation:
+    """Weighted rows of a problem for the unknown network: `m N` through the mask where the problem is hard.
+
+    Attributes:
+        rows: equation first, boundary after it.
+        n_interior: rows of the equation.
+    """
+
+    rows: Rows
+    n_interior: int
+
+    def residual(self, values: Tensor) -> float:
+        """Return the relative residual |rows(u) - t| for the values (n,) of the rows."""
+        return float((values - self.rows.target).norm())
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Sizes of the equation and of the boundary conditions, for weighting."""
+
+    equation: float
+    boundary: float
+
+
+def measure_scales(problem: Problem) -> Scales:
+    """Return root mean squares of f and of the boundary data, each mended by the other."""
+    points, weights = problem.domain.quadrature(4000)
+    f = problem.source_term(points)
+    f_size = math.sqrt(float((weights * f * f).sum()) / problem.domain.volume)
+    data, _ = problem.boundary(problem.domain.boundary(1000))
+    g_size = float(data.target.square().mean().sqrt())
+    lowest = problem.lowest_eigenvalue()
+    if f_size == g_size == 0:
+        return Scales(1.0, 1.0 / lowest)
+    return Scales(max(f_size, 1e-3 * g_size * lowest), max(g_size, f_size / lowest))
+
+
+def collocate(problem: Problem, n: int, scales: Scales, *, heldout_seed: int | None = None) -> Collocation:
+    """Return about n rows of the equation, and those of the boundary unless the mask takes care of it.
+
+    Args:
+        problem: what is to be solved.
+        n: rows of the equation.
+        scales: sizes for the weights.
+        heldout_seed: take Sobol points of this seed, for measuring, instead of quadrature nodes, for solving.
+
+    Returns:
+        the weighted rows.
+    """
+    domain = problem.domain
+    points = domain.quadrature(n)[0] if heldout_seed is None else domain.heldout(n, heldout_seed)
+    parts = [problem.interior(points).scaled(1.0 / (scales.equation * math.sqrt(len(points))))]
+    if problem.hard:
+        parts = [through_mask(problem, parts[0])]
+    else:
+        share = BOUNDARY_SHARE * math.sqrt(n) if problem.n_inputs <= 2 else 0.6 * n
+        rows, dirichlet = problem.boundary(domain.boundary(round(share) + (heldout_seed is not None) * 7))
+        slope = scales.boundary * math.sqrt(problem.lowest_eigenvalue())
+        size = torch.where(dirichlet, scales.boundary, slope)
+        parts.append(rows.scaled(1.0 / (size * math.sqrt(len(rows)))))
+    return Collocation(join(parts), len(points))
+
+
+def through_mask(problem: Problem, rows: Rows) -> Rows:
+    """Return rows on N for rows on u = m N; the same rows where the problem has no hard boundary."""
+    mask = problem.domain.mask(rows.points) if problem.hard else None
+    return rows if mask is None else rows.through(mask)

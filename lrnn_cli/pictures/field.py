@@ -1,0 +1,101 @@
+"""The preview of a solved equation: u | exact or reference | error, logarithmic | residual."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lrnn_cli.pictures.figure import encode_png, new_figure
+
+_FLOOR = 1e-18  # smallest error drawn, relative to the largest value
+
+
+def draw_field(
+    axes: Sequence[np.ndarray],
+    u: np.ndarray,
+    truth: np.ndarray | None,
+    residual: np.ndarray,
+    *,
+    truth_name: str,
+    title: str,
+) -> bytes:
+    """Return the preview as PNG.
+
+    Args:
+        axes: nodes per axis; three axes are cut in the middle of the last, none means scattered points.
+        u: solution (n_1, …, n_d) or (n,).
+        truth: what to compare with, the same shape, or None.
+        residual: of the equation, the same shape.
+        truth_name: what to call it.
+        title: a line with the figures.
+    """
+    figure = new_figure(15.0, 4.2)
+    figure.suptitle(title, fontsize=10)
+    panels = figure.subplots(1, 4)
+    values = [u, truth, residual]
+    if len(axes) == 3:
+        middle = len(axes[2]) // 2
+        values = [None if v is None else v[..., middle] for v in values]
+    first, second, rest = values
+    assert first is not None and rest is not None
+    error = None if second is None else np.abs(first - second)
+    scale = float(np.nanmax(np.abs(first))) or 1.0
+    if len(axes) >= 2:
+        images = [
+            ("u", first, "viridis"),
+            (truth_name, second, "viridis"),
+            (f"log10 |u - {truth_name}|", _log(error, scale), "magma"),
+            ("residual", rest, "coolwarm"),
+        ]
+        for panel, (name, image, colours) in zip(panels, images, strict=True):
+            _draw_image(figure, panel, axes, name, image, colours)
+    else:
+        _draw_lines(panels, axes, first, second, error, rest, truth_name, scale)
+    return encode_png(figure)
+
+
+def _log(error: np.ndarray | None, scale: float) -> np.ndarray | None:
+    return None if error is None else np.log10(np.maximum(error, _FLOOR * scale))
+
+
+def _draw_image(
+    figure: Figure, panel: Axes, axes: Sequence[np.ndarray], name: str, image: np.ndarray | None, colours: str
+) -> None:
+    panel.set_title(name if image is not None else f"{name}: not known")
+    if image is None:
+        panel.set_axis_off()
+        return
+    limit = float(np.nanmax(np.abs(image))) if colours == "coolwarm" else None
+    extent = (float(axes[0][0]), float(axes[0][-1]), float(axes[1][0]), float(axes[1][-1]))
+    shown = panel.imshow(
+        image.T, origin="lower", extent=extent, cmap=colours, interpolation="nearest",
+        vmin=None if limit is None else -limit, vmax=limit,
+    )  # fmt: skip
+    figure.colorbar(shown, ax=panel, shrink=0.8)
+
+
+def _draw_lines(
+    panels: Sequence[Axes],
+    axes: Sequence[np.ndarray],
+    u: np.ndarray,
+    truth: np.ndarray | None,
+    error: np.ndarray | None,
+    residual: np.ndarray,
+    truth_name: str,
+    scale: float,
+) -> None:
+    """Draw curves over x in one dimension; for scattered points, values over the solution."""
+    x = axes[0] if axes else u
+    style = "-" if axes else "."
+    label = "x" if axes else "u"
+    log_error = _log(error, scale)
+    parts = [("u", u), (truth_name, truth), (f"log10 |u - {truth_name}|", log_error), ("residual", residual)]
+    for panel, (name, values) in zip(panels, parts, strict=True):
+        panel.set_title(name if values is not None else f"{name}: not known")
+        if values is None:
+            panel.set_axis_off()
+            continue
+        panel.plot(x, values, style, linewidth=1.0, markersize=2, color="#20639b")
+        panel.set_xlabel(label)
+        panel.grid(alpha=0.3, linewidth=0.5)

@@ -1,0 +1,230 @@
+"""Measuring a solution: residual, error, bound and a classical reference, on points never solved at."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lrnn_cli.fitting.fields import Field
+from lrnn_cli.numerics import reference_solvers
+from lrnn_cli.numerics.domains import Boundary, Box
+from lrnn_cli.objectives.collocation import measure_scales
+from lrnn_cli.objectives.poisson import Problem
+
+HELDOUT_SEED = 90_210
+N_HELDOUT = 2000
+N_QUADRATURE = 14_400
+N_BOUNDARY = 2000
+_GRID = {1: 1001, 2: 101, 3: 41}
+N_SCATTER = 4096
+_CHEBYSHEV = {1: (16, 32, 64, 128), 2: (16, 24, 32, 48, 64, 96, 128), 3: (16, 24, 32, 48)}
+_DIFFERENCES = {1: 1023, 2: 255, 3: 63}
+BOUND_NOTE = (
+    "|e| <= |residual| / (a_min lambda_1 + c_min), lambda_1 >= pi^2 sum 1/L_i^2 of the bounding box; residual integrated "
+    "by quadrature; where the boundary is not exact, plus sqrt(|domain|) max |boundary error| over sample points"
+)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The solution at the points of the output: a tensor grid up to three dimensions, Sobol points beyond.
+
+    Attributes:
+        axes: nodes per axis; empty beyond three dimensions.
+        points: (n, d), last axis fastest.
+        u, residual: (n,), NaN outside the domain.
+        gradient: (n, d), the same.
+        exact: (n,) or None.
+    """
+
+    axes: tuple[np.ndarray, ...]
+    points: np.ndarray
+    u: np.ndarray
+    gradient: np.ndarray
+    residual: np.ndarray
+    exact: np.ndarray | None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Nodes per axis, or the number of points."""
+        return tuple(len(axis) for axis in self.axes) or (len(self.points),)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A classical solution on the grid of the output, and its record for metrics.json."""
+
+    record: dict[str, Any]
+    values: np.ndarray
+
+
+def sample(problem: Problem, solution: Field, n: int | None) -> Samples:
+    """Evaluate a solution where it will be written out, n nodes per axis."""
+    domain, d = problem.domain, problem.n_inputs
+    axes: tuple[np.ndarray, ...] = ()
+    if d <= 3:
+        count = n or _GRID[d]
+        axes = tuple(np.linspace(a, b, count) for a, b in zip(*domain.bounds(), strict=True))
+        points = torch.from_numpy(np.stack([g.ravel() for g in np.meshgrid(*axes, indexing="ij")], 1))
+    else:
+        points = domain.heldout(N_SCATTER, HELDOUT_SEED + 1)
+    inside = domain.inside(points)
+    found = sample_points(problem, solution, points[inside])
+    filled = {}
+    for name, values in found.items():
+        whole = torch.full((len(points), *values.shape[1:]), math.nan, dtype=torch.float64)
+        whole[inside] = values
+        filled[name] = whole.numpy()
+    return Samples(
+        axes, points.numpy(), filled["u"], filled["gradient"], filled["residual"], filled.get("exact")
+    )
+
+
+def sample_points(problem: Problem, solution: Field, points: Tensor) -> dict[str, Tensor]:
+    """Return u (n,), gradient (n, d), residual f - Lu (n,) and, where known, exact (n,) at points inside."""
+    jet = solution.jet(points)
+    rows = problem.interior(points)
+    found = {"u": jet.value, "gradient": jet.gradient.T.contiguous(), "residual": rows.target - rows.apply(jet)}
+    if problem.exact is not None:
+        found["exact"] = problem.exact(points)
+    return found
+
+
+def measure(problem: Problem, solution: Field, samples: Samples) -> dict[str, Any]:
+    """Return the measures of metrics.json but for the reference.
+
+    Args:
+        problem: what was solved.
+        solution: the solution.
+        samples: the same at the points of the output.
+
+    Returns:
+        rel_l2 and max_error over the samples, error_l2 and error_bound as L2 norms over the domain (absolute),
+        error_bound_relative, residual_heldout, boundary_error; None where a figure is not known.
+    """
+    domain = problem.domain
+    heldout = domain.heldout(N_HELDOUT, HELDOUT_SEED)
+    rows = problem.interior(heldout)
+    mismatch = rows.apply(solution.jet(heldout)) - rows.target
+    scale = measure_scales(problem).equation
+    points, weights = domain.quadrature(N_QUADRATURE)
+    at_nodes = sample_points(problem, solution, points)
+
+    def norm(values: Tensor) -> float:
+        return math.sqrt(float((weights * values**2).sum()))
+
+    boundary_error = _boundary_error(problem, solution)
+    bound = _bound(problem, norm(at_nodes["residual"]), boundary_error)
+    size = norm(at_nodes["u"])
+    record: dict[str, Any] = {
+        "rel_l2": None,
+        "max_error": None,
+        "error_l2": None,
+        "solution_l2": size,
+        "residual_heldout": float(mismatch.square().mean().sqrt()) / scale,
+        "residual_l2": norm(at_nodes["residual"]),
+        "error_bound": bound,
+        "error_bound_relative": None if bound is None or size == 0 else bound / size,
+        "error_bound_kind": BOUND_NOTE,
+        "boundary_error": boundary_error,
+        "hard_boundary": problem.hard,
+    }
+    if samples.exact is not None:
+        inside = ~np.isnan(samples.exact)
+        error = (samples.u - samples.exact)[inside]
+        exact = np.linalg.norm(samples.exact[inside])
+        record |= {
+            "rel_l2": float(np.linalg.norm(error) / exact) if exact else None,
+            "max_error": float(np.abs(error).max()),
+            "error_l2": norm(at_nodes["u"] - at_nodes["exact"]),
+        }
+    return record
+
+
+def _boundary_error(problem: Problem, solution: Field) -> float:
+    """Return the largest deviation from the boundary data, values or normal derivatives, over sample points."""
+    rows, _ = problem.boundary(problem.domain.boundary(N_BOUNDARY))
+    return float((rows.apply(solution.jet(rows.points)) - rows.target).abs().max())
+
+
+def _bound(problem: Problem, residual_l2: float, boundary_error: float) -> float | None:
+    constant = problem.bound_constant()
+    if constant is None:
+        return None
+    factor, maximum_principle = constant
+    if problem.hard:
+        return factor * residual_l2
+    if not maximum_principle:
+        return None
+    return factor * residual_l2 + math.sqrt(problem.domain.volume) * boundary_error
+
+
+def reference(problem: Problem, samples: Samples, kind: str) -> Reference | None:
+    """Solve with a classical method on the same problem, and compare.
+
+    Args:
+        problem: what was solved.
+        samples: the network's solution on a tensor grid.
+        kind: auto, chebyshev or fd.
+
+    Returns:
+        its values and a record with name, nodes per axis, rel_l2 against the exact solution where known,
+        difference between network and reference relative to the reference, and seconds of the run reported; None
+        where no built-in method applies: these take boxes, constant coefficients and Dirichlet data.
+    """
+    domain = problem.domain
+    points, _ = domain.quadrature(300)
+    constant = all(float(v.max() - v.min()) == 0 for v in (problem.a(points), problem.c(points)))
+    dirichlet = all(side for side, _ in problem.sides)
+    if not (isinstance(domain, Box) and samples.axes and constant and dirichlet):
+        return None
+    a, c = float(problem.a(points[:1])), float(problem.c(points[:1]))
+
+    def f(x: np.ndarray) -> np.ndarray:
+        return problem.source_term(torch.from_numpy(x)).numpy()
+
+    def g(x: np.ndarray) -> np.ndarray:
+        return _box_data(problem, domain, torch.from_numpy(x)).numpy()
+
+    name = "chebyshev" if kind == "auto" else kind
+    solver = reference_solvers.chebyshev if name == "chebyshev" else reference_solvers.differences
+    sizes = _CHEBYSHEV[problem.n_inputs] if name == "chebyshev" else (_DIFFERENCES[problem.n_inputs],)
+    values, previous = np.zeros(samples.shape), None
+    seconds, n = 0.0, 0
+    for n in sizes:
+        began = time.perf_counter()
+        values = solver(domain.lower, domain.upper, n, f, g, a, c).at_grid(samples.axes)
+        seconds = time.perf_counter() - began
+        if previous is not None and np.linalg.norm(values - previous) <= 1e-12 * np.linalg.norm(values):
+            break
+        previous = values
+    size = float(np.linalg.norm(values))
+    own = samples.u.reshape(samples.shape)
+    found: dict[str, Any] = {
+        "name": name,
+        "nodes": n + 1,
+        "rel_l2": None,
+        "difference": float(np.linalg.norm(own - values)) / size if size else None,
+        "seconds": round(seconds, 6),
+    }
+    if samples.exact is not None:
+        exact = samples.exact.reshape(samples.shape)
+        norm = float(np.linalg.norm(exact))
+        found["rel_l2"] = float(np.linalg.norm(values - exact)) / norm if norm else None
+    return Reference(found, values)
+
+
+def _box_data(problem: Problem, domain: Box, points: Tensor) -> Tensor:
+    """Return the Dirichlet data at points on the faces of a box."""
+    side = torch.zeros(len(points), dtype=torch.int64)
+    for k in range(points.shape[1]):
+        for end, value in enumerate((domain.lower[k], domain.upper[k])):
+            side[points[:, k] == value] = 2 * k + end
+    where = Boundary(points, torch.zeros_like(points), side, torch.ones(len(points), dtype=torch.float64))
+    return problem.boundary(where)[0].target
