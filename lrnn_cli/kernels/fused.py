@@ -36,14 +36,14 @@ class Product:
         """Return phi (n, R) of z (n, D, R)."""
         if self.library is not None:
             return native.forward(self.library, z, components, **self._constants())
-        phi = z.new_ones(z.shape[0], z.shape[2])
-        for j in range(z.shape[1]):
-            g = z.new_zeros(z.shape[0], z.shape[2])
-            for a, w, c in zip(*components, strict=True):
-                g.addcmul_(
-                    a[j], FAMILIES[self.family].value(torch.addcmul(c[j], w[j], z[:, j])).sub_(self.centre)
-                )
-            phi.mul_(g.mul_(self.gamma).add_(self.offset))
+        family = FAMILIES[self.family]
+        factors = torch.zeros_like(z)
+        for a, w, c in zip(*components, strict=True):
+            factors.addcmul_(a, family.value(torch.addcmul(c, w, z)).sub_(self.centre))
+        factors.mul_(self.gamma).add_(self.offset)
+        phi = torch.ones_like(z[:, 0])
+        for factor in factors.unbind(1):
+            phi.mul_(factor)
         return phi
 
     def backward_(self, z: Tensor, components: list[Tensor], dphi: Tensor, sums: list[Tensor]) -> None:
@@ -51,33 +51,32 @@ class Product:
         if self.library is not None:
             native.backward_(self.library, z, components, dphi, sums, **self._constants())
             return
-        n_factors = z.shape[1]
-        acts: list[list[tuple[Tensor, Tensor]]] = []  # per factor and component: value and slope of sigma
-        factors, prefix = [], [dphi * self.gamma]
-        for j in range(n_factors):
-            g = z.new_zeros(z.shape[0], z.shape[2])
-            acts.append([])
-            for a, w, c in zip(*components, strict=True):
-                value, slope = FAMILIES[self.family].value_and_slope(torch.addcmul(c[j], w[j], z[:, j]))
-                value.sub_(self.centre)
-                acts[j].append((value, slope))
-                g.addcmul_(a[j], value)
-            factors.append(g.mul_(self.gamma).add_(self.offset))
-            prefix.append(prefix[j] * factors[j])
-        suffix = torch.ones_like(dphi)
+        acts = []  # per component: value and slope of sigma
+        factors = torch.zeros_like(z)
+        for a, w, c in zip(*components, strict=True):
+            value, slope = FAMILIES[self.family].value_and_slope(torch.addcmul(c, w, z))
+            acts.append((value.sub_(self.centre), slope))
+            factors.addcmul_(a, value)
+        factors.mul_(self.gamma).add_(self.offset)
+        dg = torch.empty_like(z)  # dphi gamma prod_{k != j} f_k: prefix products first, then times suffix products
+        running = dphi * self.gamma
+        for j, factor in enumerate(factors.unbind(1)):
+            dg[:, j] = running
+            running.mul_(factor)
+        running.fill_(1.0)
+        for j in reversed(range(z.shape[1])):
+            dg[:, j].mul_(running)
+            running.mul_(factors[:, j])
         da, dw, dc, db = sums
-        for j in reversed(range(n_factors)):
-            dg = prefix[j].mul_(suffix)
-            suffix.mul_(factors[j])
-            dz = torch.zeros_like(dg)
-            for m, (value, slope) in enumerate(acts[j]):
-                da[m, j] += value.mul_(dg).sum(0)
-                du = slope.mul_(dg).mul_(components[0][m, j])
-                dc[m, j] += du.sum(0)
-                dz.addcmul_(du, components[1][m, j])
-                dw[m, j] += du.mul_(z[:, j]).sum(0)
-            z[:, j] = dz
-            db[j] += dz.sum(0)
+        dz = torch.zeros_like(z)
+        for m, (value, slope) in enumerate(acts):
+            da[m] += value.mul_(dg).sum(0)
+            du = slope.mul_(dg).mul_(components[0][m])
+            dc[m] += du.sum(0)
+            dz.addcmul_(du, components[1][m])
+            dw[m] += du.mul_(z).sum(0)
+        db += dz.sum(0)
+        z.copy_(dz)
 
     def _constants(self) -> dict[str, Any]:
         return {"family": self.family, "gamma": self.gamma, "offset": self.offset, "centre": self.centre}

@@ -76,7 +76,7 @@ def start(sigma: Sigma, shape: tuple[int, int, int], *, spread: float, sigma_g: 
 
 
 @lru_cache
-def moments(family: str, spread: float, width: int) -> tuple[float, float]:
+def moments(family: str, spread: float, width: int = 1) -> tuple[float, float]:
     """Return the mean of sigma(u + c) and the standard deviation of s = sum_{m=1..M} sigma(u + c_m).
 
     u = N(0, spread^2) + U(-pi, pi), shared by the terms; c_m ~ U(-pi, pi), or 0 for M = 1, independent. With

@@ -31,6 +31,7 @@ SUBTYPES = (
     *("PCM_U8", "PCM_S8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW"),
     *("VORBIS", "OPUS", "MPEG_LAYER_III"),
 )
+_USUAL = {"OGG": "VORBIS", "MP3": "MPEG_LAYER_III"}  # else PCM_24
 _BITS = {"PCM_U8": 8, "PCM_S8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 _LARGEST_WAV_BYTES = 2**32 - 2**16  # beyond, the lengths of a WAV header do not suffice: RF64
 
@@ -83,6 +84,37 @@ def _can_write(container: str, subtype: str, fmt: dict[str, Any]) -> bool:
     except (soundfile.SoundFileError, ValueError, TypeError):
         return False
     return True
+
+
+def coding_for_suffix(suffix: str, fmt: dict[str, Any], subtype: str | None = None) -> tuple[str, str]:
+    """Return container and subtype for a file name.
+
+    Args:
+        suffix: with its dot, in either case.
+        fmt: format of an audio signal: container, dtype, sample_rate, channels.
+        subtype: asked for; None takes that of the format where the container holds it, else the container's
+            usual one.
+
+    Returns:
+        A key of `SUFFIXES` and one of `SUBTYPES`.
+
+    Raises:
+        ConfigError: when the suffix is of no container, or the container cannot hold the sound.
+    """
+    name = {".oga": ".ogg", ".opus": ".ogg", ".aif": ".aiff"}.get(suffix.lower(), suffix.lower())
+    found = [container for container, own in SUFFIXES.items() if own == name]
+    if not found:
+        known = ", ".join(dict.fromkeys(SUFFIXES.values()))
+        raise ConfigError(f"output suffix: expected one of {known}, got {suffix or 'none'}")
+    container = str(fmt["container"]) if fmt["container"] in found else found[0]
+    usual = "OPUS" if suffix.lower() == ".opus" else _USUAL.get(container, "PCM_24")
+    for each in (subtype,) if subtype else (str(fmt["dtype"]), usual):
+        if each in SUBTYPES and _can_write(container, each, fmt):
+            return container, each
+    rate, channels = fmt["sample_rate"], fmt["channels"]
+    raise ConfigError(
+        f"a {suffix} file holds no {subtype or usual} at {rate} Hz with {channels} channels; name a .wav file"
+    )
 
 
 def output_suffix(container: str) -> str:

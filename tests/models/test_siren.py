@@ -41,7 +41,7 @@ def test_the_arguments_of_the_sines_stay_standard_normal_through_20_layers(omega
         for layer in model.layers[1:]:
             without_bias = omega * linear(h, layer.weight)
             assert abs(float(without_bias.mean())) < 0.1
-            assert 0.9 < float(without_bias.std()) < 1.1
+            assert 0.85 < float(without_bias.std()) < 1.15
             assert 2.6 < float((without_bias / without_bias.std()).pow(4).mean()) < 3.4  # of a normal law: 3
             h = torch.sin(omega * layer(h))
-        assert 0.4 < float(h.square().mean()) < 0.6
+        assert 0.37 < float(h.square().mean()) < 0.6  # of a normal argument: 0.43
