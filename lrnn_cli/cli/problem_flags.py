@@ -80,7 +80,8 @@ def parse_domain(text: str) -> dict[str, Any]:
     """Read a shape such as disc:0,0:1.
 
     Args:
-        text: one of box:LOWER:UPPER, disc:CENTRE:RADIUS, annulus:CENTRE:INNER:OUTER, l-shape, polygon:V1:V2:….
+        text: one of box:LOWER:UPPER, disc:CENTRE:RADIUS, annulus:CENTRE:INNER:OUTER, l-shape,
+            polygon:V1:V2:….
 
     Returns:
         the data of the domain.

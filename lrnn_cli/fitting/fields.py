@@ -1,4 +1,7 @@
-"""Solutions of a problem as fields: evaluated anywhere with gradient and Laplacian, stored as tensors and a header."""
+"""Solutions of a problem as fields.
+
+Evaluated anywhere with gradient and Laplacian, stored as tensors and a header.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,10 @@ class Field(Protocol):
 
 @dataclass(frozen=True)
 class ProductField:
-    """u = m Σ_ℓ S_ℓ φ_ℓ + Σ_k s_k + shift: product neurons behind the mask where there is one, singular functions, a constant."""
+    """u = m Σ_ℓ S_ℓ φ_ℓ + Σ_k s_k + shift.
+
+    Product neurons behind the mask where there is one, singular functions, a constant.
+    """
 
     problem: Problem
     features: ProductFeatures
@@ -115,7 +121,12 @@ def load(path: Path) -> tuple[AnyField, Problem, dict[str, Any]]:
         features = ProductFeatures(tensors["weight"], tensors["bias"], tensors["amplitude"])
         enrichment = Enrichment(tuple(SingularFunction(**entry) for entry in about["functions"]))
         n_factors, rank, d = features.weight.shape
-        found = (features.bias.shape, features.amplitude.shape, tensors["head"].shape, tensors["singular"].shape)
+        found = (
+            features.bias.shape,
+            features.amplitude.shape,
+            tensors["head"].shape,
+            tensors["singular"].shape,
+        )
         expected = ((n_factors, rank), (n_factors, 1, rank), (rank,), (len(enrichment),))
         if d != problem.n_inputs or found != expected:
             raise CheckpointError(f"{path}: header and weights do not agree")

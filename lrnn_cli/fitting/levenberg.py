@@ -1,6 +1,7 @@
-"""Training all weights of a shallow product network on an equation: Levenberg-Marquardt with geodesic acceleration.
+"""Training all weights of a product network on an equation: Levenberg-Marquardt, geodesic acceleration.
 
-The residuals are ρ(θ) = L u_θ - t at weighted rows, θ = (a, b, v, S). With the dense Jacobian J (n, P) a step is
+The residuals are ρ(θ) = L u_θ - t at weighted rows, θ = (a, b, v, S). With the dense Jacobian J (n, P) a
+step is
 
     δ = -(JᵀJ + λ I)⁻¹ Jᵀρ,
     ρ'' = (2 / h) ((ρ(θ + h δ) - ρ(θ)) / h - J δ),      h = 0.1,
@@ -9,11 +10,11 @@ The residuals are ρ(θ) = L u_θ - t at weighted rows, θ = (a, b, v, S). With 
 taken when 2 |α| ≤ 0.75 |δ| and the sum of squares falls; λ goes down after a step and up after a refusal. The
 acceleration α follows the curved valley of the sum of squares and is what brings six digits instead of four.
 
-J is in closed form: a row of neuron ℓ depends on z_j, v_j, β·a_j and the Gram entries of that neuron alone, so that one
-differentiation to these (n, r) numbers gives every column by elementwise products.
+J is in closed form: a row of neuron ℓ depends on z_j, v_j, β·a_j and the Gram entries of that neuron
+alone, so that one differentiation to these (n, r) numbers gives every column by elementwise products.
 
-Source: M. K. Transtrum and J. P. Sethna, Improvements to the Levenberg-Marquardt algorithm, 2012. Least squares for
-S alone is no good start: it makes S huge.
+Source: M. K. Transtrum and J. P. Sethna, Improvements to the Levenberg-Marquardt algorithm, 2012. Least
+squares for S alone is no good start: it makes S huge.
 """
 
 from __future__ import annotations
@@ -52,7 +53,10 @@ OVERFIT = 30.0
 
 @dataclass(frozen=True)
 class Network:
-    """A shallow product network: features, output layer S (r,), and a constant where the boundary is not hard."""
+    """A shallow product network.
+
+    Features, output layer S (r,), and a constant where the boundary is not hard.
+    """
 
     features: ProductFeatures
     head: Tensor
@@ -202,7 +206,8 @@ def solve_levenberg(
     n_parameters = rank * (n_factors * (d + 2) + 1) + 1
     if n_parameters > MOST_PARAMETERS:
         raise ConfigError(
-            f"--solver lm: {n_parameters} parameters, at most {MOST_PARAMETERS} for a dense Jacobian; lower --rank"
+            f"--solver lm: {n_parameters} parameters, at most {MOST_PARAMETERS} for a dense Jacobian; "
+            "lower --rank"
         )
     scales = measure_scales(problem)
     rows = collocate(problem, round(ROWS_PER_PARAMETER * n_parameters), scales).rows
@@ -230,7 +235,7 @@ def solve_levenberg(
     if len(tries) > 1:
         yield SolveStep(
             count, math.sqrt(state.cost), elapsed(), count / (n_steps + count),
-            event=f"omega {chosen:g}: relative residual {math.sqrt(state.cost):.1e} after {TRIAL_STEPS} steps",
+            event=f"omega {chosen:g}: residual {math.sqrt(state.cost):.1e} after {TRIAL_STEPS} steps",
         )  # fmt: skip
     for k in range(n_steps):
         if over() or math.sqrt(state.cost) <= target:
@@ -253,7 +258,8 @@ def solve_levenberg(
         )
     about: dict[str, object] = {
         "solver": "lm", "features": "product", "n_features": rank, "n_factors": n_factors, "omega": chosen,
-        "rows": len(rows), "singular_functions": 0, "residual_training": math.sqrt(state.cost), "steps": count,
+        "rows": len(rows), "singular_functions": 0, "steps": count,
+        "residual_training": math.sqrt(state.cost),
     }  # fmt: skip
     solution = ProductField(problem, network.features, network.head, shift=float(network.shift.sum()))
     solved.offer(solution, residual, about, target)

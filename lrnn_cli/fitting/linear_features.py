@@ -1,15 +1,15 @@
 """Least squares for the output layer of a network whose inner weights are random and stay as they are.
 
-With u = m Σ_ℓ S_ℓ φ_ℓ every condition of a linear problem is linear in S. That is not training, and not special to
-product neurons: with one factor the φ_ℓ are random Fourier features. On smooth problems in the plane
-it reaches ten digits and more, where trained networks stop at three.
+With u = m Σ_ℓ S_ℓ φ_ℓ every condition of a linear problem is linear in S. That is not training, and not
+special to product neurons: with one factor the φ_ℓ are random Fourier features. On smooth problems in
+the plane it reaches ten digits and more, where trained networks stop at three.
 
     min_S |[A D⁻¹; τ I] S' - [t; 0]|²,    S = D⁻¹ S',    D = norms of the columns of A,  τ = 1e-13,
 
 by QR; never by the normal equations, which would square a condition number that is about 1/τ already.
 
-Sources: Chen, Chi, E and Yang, Bridging traditional and machine learning-based algorithms for solving PDEs: the
-random feature method, 2022; Dong and Li, Local extreme learning machines, 2021.
+Sources: Chen, Chi, E and Yang, Bridging traditional and machine learning-based algorithms for solving
+PDEs: the random feature method, 2022; Dong and Li, Local extreme learning machines, 2021.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ AMPLITUDE = 1.2  # of sin in a factor 1 + D^(-1/2) · 1.2 · sin z
 
 @dataclass(frozen=True)
 class ProductFeatures:
-    """r product neurons φ = ∏_j (1 + v sin(a_j·x + b_j)): weight a (D, r, d), bias b (D, r), amplitude v (D, 1, r)."""
+    """r product neurons φ = ∏_j (1 + v sin(a_j·x + b_j)).
+
+    Weight a (D, r, d), bias b (D, r), amplitude v (D, 1, r).
+    """
 
     weight: Tensor
     bias: Tensor

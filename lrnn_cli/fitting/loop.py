@@ -181,7 +181,7 @@ class Trainer:
             settings.schedule, progress=progress, step=self.step, warmup_steps=settings.warmup_steps
         )
         lr = self.lr * factor * self.lr_scale
-        indices = self.sampler.next()
+        indices = self.sampler.next().to(self.samples.targets.device)
         blocks_before = self.runner.block_points
         self._loss, gradients = self.runner.with_less_memory(lambda: self._gradient(indices))
         if self.runner.block_points < blocks_before:
@@ -294,7 +294,8 @@ class Trainer:
         if self.samples.n_points <= START_POINTS:
             return None
         generator = torch.Generator().manual_seed(self.settings.seed)
-        return torch.randint(self.samples.n_points, (START_POINTS,), generator=generator)
+        points = torch.randint(self.samples.n_points, (START_POINTS,), generator=generator)
+        return points.to(self.samples.targets.device)
 
     def _affordable(self) -> bool:
         """Tell whether solving over all points at the end fits into a budget of time; steps set no limit."""

@@ -1,18 +1,18 @@
 """Product features on a box with every combination of one-dimensional factors: tensor grids instead of rows.
 
-    u(x) = Σ_{i…k} C_{i…k} q_i(x_1) … q_k(x_d),     q = combinations of m(t) sin(a t + b), a ~ U(-ω, ω), b ~ U(-π, π),
+    u(x) = Σ_{i…k} C_{i…k} q_i(x_1) … q_k(x_d),    q = combinations of m(t) sin(a t + b),
 
-m = 0 at both ends. That is a product network of rank n^d whose factors are shared; what would be a least-squares
-problem with n^d columns falls apart into small ones per axis. Per axis a singular value decomposition of the
-derivatives at Gauss nodes picks a basis with ∫ q_i' q_j' = δ_ij, and the eigenvalues μ of ∫ q_i q_j make the
-Galerkin system of -a Δu + c u = f diagonal,
+a ~ U(-ω, ω), b ~ U(-π, π), m = 0 at both ends. That is a product network of rank n^d whose factors are
+shared; what would be a least-squares problem with n^d columns falls apart into small ones per axis. Per
+axis a singular value decomposition of the derivatives at Gauss nodes picks a basis with ∫ q_i' q_j' =
+δ_ij, and the eigenvalues μ of ∫ q_i q_j make the Galerkin system of -a Δu + c u = f diagonal,
 
     C = F / (a Σ_k ∏_{j≠k} μ_j + c ∏_j μ_j)         (fast diagonalisation, Lynch, Rice and Thomas 1964).
 
 The basis is badly conditioned: rounding makes the first solution good to some six digits only. Steps of
 iterative refinement with the residual of the very functions that are stored bring it to twelve or more. The
-core is kept for the basis of the decomposition, not for the eigenvectors: there rounding errors are large only
-in functions whose coefficients are small.
+core is kept for the basis of the decomposition, not for the eigenvectors: there rounding errors are large
+only in functions whose coefficients are small.
 """
 
 from __future__ import annotations
@@ -52,7 +52,10 @@ class AxisBasis:
 def _raw_features(
     frequency: Tensor, phase: Tensor, lower: float, upper: float, x: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return m(t) sin(a t + b), m = 1 - t², on t in [-1, 1], with derivatives by x: (n, number of features) each."""
+    """Return m(t) sin(a t + b), m = 1 - t², on t in [-1, 1], with derivatives by x.
+
+    (n, number of features) each.
+    """
     half = (upper - lower) / 2
     t = ((x - lower) - (upper - x)) / (2 * half)
     mask = (((x - lower) / half) * ((upper - x) / half))[:, None]
@@ -101,7 +104,10 @@ class SeparableSystem:
     def __init__(
         self, lower: tuple[float, ...], upper: tuple[float, ...], n_features: int, omega: float, seed: int
     ) -> None:
-        """Draw n features per axis with frequencies up to ω and set up the quadrature, 2 n + 16 nodes per axis."""
+        """Draw n features per axis with frequencies up to ω and set up the quadrature.
+
+        2 n + 16 nodes per axis.
+        """
         generator = torch.Generator().manual_seed(seed)
         self.nodes: list[Tensor] = []
         self._tables: list[tuple[Tensor, Tensor, Tensor]] = []
@@ -188,7 +194,7 @@ class SeparableSystem:
 
 
 def _along(matrices: list[Tensor], array: Tensor) -> Tensor:
-    """Multiply each axis k of an array by the matrix k: B_{a b c} = Σ M¹_{a i} M²_{b j} M³_{c k} A_{i j k}."""
+    """Return Σ M¹_{a i} M²_{b j} … A_{i j …}: each axis of an array multiplied by its matrix."""
     for k, matrix in enumerate(matrices):
         array = torch.movedim(torch.tensordot(matrix, array, dims=([1], [k])), 0, k)
     return array

@@ -22,7 +22,7 @@ class FitSettings(BaseModel):
     )
     lr: float | None = Field(None, gt=0, description="peak learning rate; the model's own when left out")
     schedule: str = Field(
-        "inverse:0.02", description="const, inverse:END, exp:END, cos:END, linear:END or step:EVERY:FACTOR"
+        "inverse:0.05", description="const, inverse:END, exp:END, cos:END, linear:END or step:EVERY:FACTOR"
     )
     warmup_steps: int = Field(10, ge=0, description="steps over which the rate rises from 0")
     optimizer: Literal["adam", "adamw", "nadam", "sgd"] = "adam"

@@ -1,9 +1,10 @@
 """The linear solver as a whole: choosing ω, growing the network, falling back on separable features.
 
-ω, the largest frequency of the random features, is the one knob that matters. A few values are tried on a small
-network and the residual on points that took no part in the solution decides; a network of r features in d dimensions
-then takes ω (r / r₀)^{1/d}, so that the features per wavelength stay the same. r grows until that residual meets
-the target, or the largest network is reached, or there is nothing more to gain.
+ω, the largest frequency of the random features, is the one knob that matters. A few values are tried on a
+small network and the residual on points that took no part in the solution decides; a network of r
+features in d dimensions then takes ω (r / r₀)^{1/d}, so that the features per wavelength stay the same. r
+grows until that residual meets the target, or the largest network is reached, or there is nothing more to
+gain.
 """
 
 from __future__ import annotations
@@ -21,7 +22,11 @@ from lrnn_cli.fitting.linear_features import draw_features, solve_columns
 from lrnn_cli.fitting.separable import SeparableSystem
 from lrnn_cli.numerics.domains import Box
 from lrnn_cli.objectives.collocation import (
-    N_HELDOUT, Collocation, Scales, collocate, measure_scales,
+    N_HELDOUT,
+    Collocation,
+    Scales,
+    collocate,
+    measure_scales,
 )  # fmt: skip
 from lrnn_cli.objectives.poisson import Problem
 
@@ -74,7 +79,7 @@ class Solved:
 
 
 def is_separable(problem: Problem) -> bool:
-    """Tell whether separable features apply: a box, u = 0 all around, constant coefficients, up to 3 dimensions."""
+    """Tell whether separable features apply: a box, u = 0 all around, constant coefficients."""
     if not isinstance(problem.domain, Box) or not problem.hard:
         return False
     points, _ = problem.domain.quadrature(500)
@@ -102,7 +107,8 @@ def solve_linear(
         solved: filled in as the solver goes on.
         target: relative residual on held-out points at which to stop.
         enrichment: singular functions to add.
-        features: product, separable, or auto: product first, separable where these apply and product falls short.
+        features: product, separable, or auto: product first, separable where these apply and product
+            falls short.
         n_features: r, instead of growing it; of separable features those of an axis.
         n_factors: D, factors per product neuron.
         omega: instead of choosing it.
@@ -121,7 +127,9 @@ def solve_linear(
     d = min(problem.n_inputs, 3)
     separable = features in ("auto", "separable") and is_separable(problem)
     if features == "separable" and not separable:
-        solved.notes.append("separable features need a box, u = 0 around and constant coefficients: product ones taken")
+        solved.notes.append(
+            "separable features need a box, u = 0 around and constant coefficients: product ones taken"
+        )
 
     def over() -> bool:
         return should_stop() or (time_s is not None and time.perf_counter() - began > time_s)
@@ -136,7 +144,9 @@ def solve_linear(
         best = min((run.product(sizes[0], w), w) for w in tries if not (run.count and over()))[1]
         yield record(f"{sizes[0]} features, omega {best:g}: held-out residual {solved.residual:.1e}", 0.2)
         if best == max(tries) and len(tries) > 1 and not solved.reached:
-            solved.notes.append(f"the largest omega tried, {best:g}, was the best: the solution may be finer still")
+            solved.notes.append(
+                f"the largest omega tried, {best:g}, was the best: the solution may be finer still"
+            )
         previous = solved.residual
         for k, size in enumerate(sizes[1:]):
             hopeless = separable and (k > 0 or previous > 0.1)
@@ -149,11 +159,15 @@ def solve_linear(
                 break
             previous = found
     if separable and not solved.reached:
-        for k, size in enumerate((n_features,) if n_features and features == "separable" else SEPARABLE_SIZES[d]):
+        for k, size in enumerate(
+            (n_features,) if n_features and features == "separable" else SEPARABLE_SIZES[d]
+        ):
             if solved.reached or over():
                 break
             found = run.separable(size, omega or SEPARABLE_OMEGA * size)
-            yield record(f"separable, {size} features per axis: held-out residual {found:.1e}", 0.7 + 0.05 * k)
+            yield record(
+                f"separable, {size} features per axis: held-out residual {found:.1e}", 0.7 + 0.05 * k
+            )
             if k > 1 and found > STALL * solved.residual and solved.residual < 1e-6:
                 break
     if solved.solution is None:
@@ -166,7 +180,13 @@ class _Run:
     """What the systems of one run share."""
 
     def __init__(
-        self, problem: Problem, solved: Solved, target: float, enrichment: Enrichment, n_factors: int, seed: int
+        self,
+        problem: Problem,
+        solved: Solved,
+        target: float,
+        enrichment: Enrichment,
+        n_factors: int,
+        seed: int,
     ) -> None:
         self.problem, self.solved, self.target = problem, solved, target
         self.enrichment, self.n_factors, self.seed = enrichment, n_factors, seed

@@ -13,15 +13,21 @@ class SolveSettings(BaseModel):
     solver: Literal["auto", "lstsq", "lm"] = Field(
         "auto", description="least squares, Levenberg-Marquardt, or by the dimension"
     )
-    features: Literal["auto", "product", "separable"] = Field("auto", description="of the least-squares solver")
-    rank: int | None = Field(None, ge=1, le=20_000, description="product neurons; grown or by the solver if left out")
+    features: Literal["auto", "product", "separable"] = Field(
+        "auto", description="of the least-squares solver"
+    )
+    rank: int | None = Field(
+        None, ge=1, le=20_000, description="product neurons; grown or by the solver if left out"
+    )
     dbar: int | None = Field(None, ge=1, le=16, description="factors per neuron")
     omega: float | None = Field(None, gt=0, description="largest frequency at the start; chosen if left out")
     until: float | None = Field(None, gt=0, description="relative residual at which to stop")
     time_s: float | None = Field(None, gt=0, description="begin nothing new after this many seconds")
     steps: int = Field(400, ge=1, description="most steps of Levenberg-Marquardt")
     enrich: bool = Field(True, description="add the singular functions of re-entrant corners")
-    reference: Literal["auto", "chebyshev", "fd", "none"] = Field("auto", description="classical solver to compare with")
+    reference: Literal["auto", "chebyshev", "fd", "none"] = Field(
+        "auto", description="classical solver to compare with"
+    )
     grid: int | None = Field(None, ge=2, le=4097, description="nodes per axis of the output")
     seed: int = Field(0, ge=0, lt=2**31, description="of the random weights")
     threads: int | None = Field(None, ge=1, description="CPU threads; all cores when left out")

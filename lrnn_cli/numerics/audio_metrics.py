@@ -106,6 +106,24 @@ def energy_quantile(frequencies: np.ndarray, power: np.ndarray, part: float) -> 
     return float(frequencies[min(int(np.searchsorted(total, part * total[-1])), len(total) - 1)])
 
 
+def occupied_part(power: np.ndarray, part: float) -> float:
+    """Smallest part of the frequencies that holds a part of the energy: near 0 for a tone, near 1 for white
+    noise.
+
+    Args:
+        power: of `power_spectrum`, (k,).
+        part: of the energy, in [0, 1].
+
+    Returns:
+        A number in [0, 1], no unit; 0 where there is no energy.
+    """
+    largest_first = np.cumsum(np.sort(power)[::-1])
+    if largest_first[-1] <= 0:
+        return 0.0
+    count = 1 + int(np.searchsorted(largest_first, part * largest_first[-1]))
+    return min(count, len(power)) / len(power)
+
+
 def centroid(frequencies: np.ndarray, power: np.ndarray) -> float:
     """Mean frequency weighted by power, Σ f P / Σ P, in Hz; 0 where there is no energy.
 

@@ -1,8 +1,8 @@
 """Domains of partial differential equations: box, disc, annulus and polygon, as data that a file can hold.
 
-Each knows its inside, its boundary with outward normals, a quadrature rule, its bounding box, and, where there is a
-smooth one, a mask m: positive inside, 0 on the boundary, so that u = m N vanishes there exactly whatever N is.
-All arrays are torch float64; points are (n, d).
+Each knows its inside, its boundary with outward normals, a quadrature rule, its bounding box, and, where
+there is a smooth one, a mask m: positive inside, 0 on the boundary, so that u = m N vanishes there
+exactly whatever N is. All arrays are torch float64; points are (n, d).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LARGEST_RULE = 128
 
 @dataclass(frozen=True)
 class Boundary:
-    """Points (n, d) on the boundary, outward normals (n, d), side numbers (n,) and quadrature weights (n,)."""
+    """Points (n, d) on the boundary, outward normals (n, d), side numbers (n,) and weights (n,)."""
 
     points: Tensor
     normals: Tensor
@@ -72,7 +72,7 @@ class Box(_Shape):
 
     @property
     def sides(self) -> tuple[str, ...]:
-        """Names of the faces: x0, x1, y0, y1 … by axis and end; from four dimensions on x1_0, x1_1, …"""
+        """Names of the faces: x0, x1, y0, y1 … by axis and end; from four dimensions on x1_0, x1_1 …."""
         axes = (
             "xyz"[: len(self.lower)]
             if len(self.lower) <= 3
@@ -125,7 +125,7 @@ class Box(_Shape):
         return Boundary(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
     def mask(self, points: Tensor) -> Jet | None:
-        """Π 4 (x_k - lower_k)(upper_k - x_k) / L_k²; none from four dimensions on, where it is tiny nearly everywhere."""
+        """Π 4 (x_k - lower_k)(upper_k - x_k) / L_k²; none beyond three dimensions, where it is tiny."""
         if len(self.lower) > 3:
             return None
         product = jets.constant(1.0, points)
@@ -246,7 +246,10 @@ class Disc(_Shape):
 
 
 class Polygon(_Shape):
-    """A simple polygon, given by its vertices in either order; the default is the L-shape, re-entrant at the origin."""
+    """A simple polygon, given by its vertices in either order.
+
+    The default is the L-shape, re-entrant at the origin.
+    """
 
     kind: Literal["polygon"] = "polygon"
     vertices: tuple[Vertex, ...] = polygons.L_SHAPE
@@ -294,7 +297,7 @@ class Polygon(_Shape):
         return Boundary(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
     def mask(self, points: Tensor) -> Jet | None:
-        """Product of the distances from the edges for a convex polygon, relative to its size; none for others."""
+        """Product of the distances from the edges of a convex polygon; none for others."""
         if self.reentrant():
             return None
         size = math.sqrt(self.volume)
@@ -318,8 +321,8 @@ AnyDomain = Annotated[Domain, Field(discriminator="kind")]
 def gauss(n: int, lower: float, upper: float) -> tuple[Tensor, Tensor]:
     """Return n Gauss-Legendre nodes and weights on [lower, upper], float64 (n,); beyond 128 in equal panels.
 
-    Panels have at most 128 nodes each, and n is rounded up to a multiple of their number: the cost of a rule grows
-    with the cube of its nodes.
+    Panels have at most 128 nodes each, and n is rounded up to a multiple of their number: the cost of a
+    rule grows with the cube of its nodes.
     """
     panels = -(-n // _LARGEST_RULE)
     size = -(-n // panels)
@@ -331,7 +334,7 @@ def gauss(n: int, lower: float, upper: float) -> tuple[Tensor, Tensor]:
 
 
 def product_rule(rules: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    """Return nodes (n, d) and weights (n,) of the Cartesian product of d one-dimensional rules, last axis fastest."""
+    """Return nodes (n, d) and weights (n,) of the product of d one-dimensional rules, last axis fastest."""
     points = torch.stack([g.ravel() for g in torch.meshgrid(*(x for x, _ in rules), indexing="ij")], 1)
     weights = rules[0][1]
     for _, weight in rules[1:]:

@@ -1,12 +1,12 @@
 """Expressions written by a user, such as `sin(8*pi*x) * exp(-y^2)`: read safely, evaluated with derivatives.
 
 The text is parsed by `ast` and only these nodes pass: numbers, known names, + - * / ** (or ^), unary signs,
-comparisons, `A if B else C` and calls of known functions. Nothing of it is ever executed as Python: the tree is
-turned into closures over `numerics.expression_table`. Numbers become floating point at once, so that no power of
-integers can grow without bound.
+comparisons, `A if B else C` and calls of known functions. Nothing of it is ever executed as Python: the
+tree is turned into closures over `numerics.expression_table`. Numbers become floating point at once, so
+that no power of integers can grow without bound.
 
-Names: the coordinates x, y, z or x1 … xd; r = |x| and theta, the polar angle in [0, 2π) of a plane problem; pi, e;
-and parameters given by the caller. `^` means power and binds like `**`.
+Names: the coordinates x, y, z or x1 … xd; r = |x| and theta, the polar angle in [0, 2π) of a plane
+problem; pi, e; and parameters given by the caller. `^` means power and binds like `**`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The functions that expressions know: value, slope and curvature of each, on tensors and on jets.
 
-Every entry takes operands that are all tensors or all jets (`numerics.jets`) and returns the same kind. Slopes of
-the piecewise ones (abs, sign, step, min, max) are those of the branch taken; at a kink the value is still right.
+Every entry takes operands that are all tensors or all jets (`numerics.jets`) and returns the same kind.
+Slopes of the piecewise ones (abs, sign, step, min, max) are those of the branch taken; at a kink the
+value is still right.
 """
 
 import math
@@ -154,7 +155,8 @@ FUNCTIONS: dict[str, tuple[int, Callable[..., Operand]]] = {
     **{
         three.__name__[1:]: (1, _unary(three))
         for three in (
-            _sin, _cos, _tan, _exp, _log, _sqrt, _abs, _sinh, _cosh, _tanh, _asin, _acos, _atan, _erf, _step, _sign,
+            _sin, _cos, _tan, _exp, _log, _sqrt, _abs, _sinh, _cosh, _tanh, _asin, _acos, _atan, _erf,
+            _step, _sign,
         )
     },
     "atan2": (2, angle),

@@ -6,9 +6,9 @@ For a scalar field u the jet is (u, ∇u, Δu). Sums and products of jets and fu
     ∇φ(u) = φ'(u) ∇u,              Δφ(u) = φ'(u) Δu + φ''(u) |∇u|²,
     Δφ(u, v) = φ_u Δu + φ_v Δv + φ_uu |∇u|² + 2 φ_uv ∇u·∇v + φ_vv |∇v|²,
 
-so that one forward pass gives the Laplacian without a Hessian and without nested differentiation (the "forward
-Laplacian" of Li et al., Nature Machine Intelligence 2024). All is float64 in, float64 out, and differentiable by
-torch.
+so that one forward pass gives the Laplacian without a Hessian and without nested differentiation (the
+"forward Laplacian" of Li et al., Nature Machine Intelligence 2024). All is float64 in, float64 out, and
+differentiable by torch.
 
 Shapes: value (…), gradient (d, …), laplacian (…) for fields on R^d.
 """
@@ -71,7 +71,7 @@ def constant(value: float, like: Tensor) -> Jet:
 def combine(
     u: Jet, v: Jet, value: Tensor, first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor, Tensor]
 ) -> Jet:
-    """Return φ(u, v) from its value, its first (φ_u, φ_v) and second derivatives (φ_uu, φ_uv, φ_vv), each (…)."""
+    """Return φ(u, v) from its value, first (φ_u, φ_v) and second derivatives (φ_uu, φ_uv, φ_vv)."""
     gradient = first[0] * u.gradient + first[1] * v.gradient
     laplacian = (
         first[0] * u.laplacian
@@ -84,9 +84,16 @@ def combine(
 
 
 def nested(function: Callable[[Tensor], Tensor], points: Tensor) -> Jet:
-    """Return the jet of a function (n, d) → (n,) by nested reverse differentiation: slow, obvious, the reference.
+    """Return the jet of a function (n, d) → (n,) by nested reverse differentiation: slow and obvious.
 
     Differentiable with respect to whatever else the function depends on.
+
+    Args:
+        function: twice differentiable by torch.
+        points: (n, d).
+
+    Returns:
+        value (n,), gradient (d, n), Laplacian (n,).
     """
     x = points.detach().clone().requires_grad_(True)
     with torch.enable_grad():

@@ -1,4 +1,7 @@
-"""Plane polygons: orientation, self-crossing, containment, corners, triangles and quadrature (numpy float64)."""
+"""Plane polygons: orientation.
+
+Self-crossing, containment, corners, triangles and quadrature (numpy float64).
+"""
 
 import math
 from collections.abc import Sequence
@@ -83,7 +86,7 @@ def corners(vertices: Sequence[Vertex]) -> list[Corner]:
 
 
 def contains(vertices: Sequence[Vertex], points: np.ndarray) -> np.ndarray:
-    """Tell for points (n, 2) whether they lie inside (even-odd rule) or on an edge, to rounding: bool (n,)."""
+    """Tell for points (n, 2) whether they lie inside (even-odd rule) or, to rounding, on an edge."""
     x, y = points[:, 0], points[:, 1]
     odd = np.zeros(len(points), bool)
     on_edge = np.zeros(len(points), bool)
@@ -125,7 +128,10 @@ def _shape(a: Vertex, b: Vertex, c: Vertex) -> float:
 
 
 def quadrature(vertices: Sequence[Vertex], n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return about n nodes (n, 2) and weights (n,): Gauss on the square, folded onto each triangle (Duffy)."""
+    """Return about n nodes (n, 2) and weights (n,).
+
+    Gauss on the square, folded onto each triangle (Duffy).
+    """
     tiles = triangles(vertices)
     m = max(2, math.ceil(math.sqrt(n / len(tiles))))
     t, w = legendre(m)

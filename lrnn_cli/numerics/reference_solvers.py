@@ -1,7 +1,8 @@
 """Classical solvers on boxes, to measure the networks by: Chebyshev collocation and second-order differences.
 
-Both solve -a Δu + c u = f with constant a > 0 and c and given values on the boundary, in up to three dimensions, and
-cost milliseconds. A network has to be judged beside them (McGreivy and Hakim, Nature Machine Intelligence 2024).
+Both solve -a Δu + c u = f with constant a > 0 and c and given values on the boundary, in up to three
+dimensions, and cost milliseconds. A network has to be judged beside them (McGreivy and Hakim, Nature
+Machine Intelligence 2024).
 
 Shapes: arrays on tensor grids, (n_1, …, n_d), float64; functions take points (n, d) and return (n,).
 """
@@ -69,8 +70,7 @@ def chebyshev(
     right_side = f(points).reshape(shape)[inner] + a * np.asarray(laplacian)[inner]
     eigenvalues, bases = zip(*(np.linalg.eig(m[1:-1, 1:-1]) for m in seconds), strict=True)
     for k, basis in enumerate(bases):
-        right_side = np.moveaxis(np.linalg.solve(basis, np.moveaxis(right_side, k, 0).reshape(n - 1, -1)).reshape(
-            (n - 1,) + right_side.shape[:k] + right_side.shape[k + 1:]), 0, k)  # fmt: skip
+        right_side = _apply(np.linalg.inv(basis), right_side, k)
     right_side = right_side / (c - a * _outer_sum(eigenvalues))
     for k, basis in enumerate(bases):
         right_side = _apply(basis, right_side, k)

@@ -1,8 +1,9 @@
 """From a problem to weighted rows: where its conditions are asked for, and how much each kind counts.
 
-Rows of the equation are divided by s_f √N and those of the boundary by s_g √N_b, with s_f the root mean square of
-f and s_g that of the boundary data; where one of them vanishes, the scale of the other over or times λ₁, the lowest
-eigenvalue of the bounding box, stands in. The norm of all rows is then a relative residual.
+Rows of the equation are divided by s_f √N and those of the boundary by s_g √N_b, with s_f the root mean
+square of f and s_g that of the boundary data; where one of them vanishes, the scale of the other over or
+times λ₁, the lowest eigenvalue of the bounding box, stands in. The norm of all rows is then a relative
+residual.
 """
 
 from __future__ import annotations

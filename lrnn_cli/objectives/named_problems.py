@@ -2,12 +2,14 @@
 
 import difflib
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from lrnn_cli.errors import ConfigError
 from lrnn_cli.numerics.polygons import L_SHAPE
 
 MANUFACTURED = "manufactured for this program"
+MITCHELL = "W. F. Mitchell, A collection of 2D elliptic problems, Appl. Math. Comput. 220, 2013"
 
 
 def _cube(dim: int) -> dict[str, Any]:
@@ -24,7 +26,7 @@ def _high_frequency(k: float, dim: int) -> dict[str, Any]:
         "domain": _cube(dim),
         "exact": exact,
         "parameters": {"k": k},
-        "source": "benchmark of Maharaj and Nair, ICLR 2026; one product of sines, kind to separable networks",
+        "source": "benchmark of Maharaj and Nair, ICLR 2026; one product of sines, kind to product networks",
     }
 
 
@@ -55,7 +57,7 @@ def _peak(k: float, dim: int) -> dict[str, Any]:
     return {
         "domain": _cube(2),
         "exact": "exp(-1000*((x - 0.5)^2 + (y - 0.5)^2))",
-        "source": "W. F. Mitchell, A collection of 2D elliptic problems, Applied Mathematics and Computation 220, 2013",
+        "source": MITCHELL,
     }
 
 
@@ -65,7 +67,7 @@ def _l_shape(k: float, dim: int) -> dict[str, Any]:
         "exact": "r^(2/3) * sin(2*theta/3)",
         "f": "0",
         "boundary": {"all": {"dirichlet": "exact"}},
-        "source": "W. F. Mitchell, A collection of 2D elliptic problems, Applied Mathematics and Computation 220, 2013",
+        "source": MITCHELL,
     }
 
 
@@ -79,12 +81,12 @@ def _disc(k: float, dim: int) -> dict[str, Any]:
 
 def _anova(k: float, dim: int) -> dict[str, Any]:
     names = _names(dim)
-    pairs = " + ".join(f"{a}*{b}" for a, b in zip(names, names[1:], strict=False))
+    pairs = " + ".join(f"{a}*{b}" for a, b in pairwise(names))
     waves = " + ".join(f"cos(pi*{x})" for x in names)
     return {
         "domain": _cube(dim),
         "exact": f"{pairs} + {waves}",
-        "source": "terms of one and two variables, after E and Yu, The deep Ritz method, 2018 (products of pairs)",
+        "source": "terms of one and two variables, after E and Yu, The deep Ritz method, 2018",
     }
 
 
@@ -152,5 +154,11 @@ def named_problem(name: str, k: float | None = None, dim: int | None = None) -> 
     default_k, default_dim = _DEFAULTS.get(name, (1.0, 2))
     chosen_k = default_k if k is None else k
     data = NAMED[name](chosen_k, default_dim if dim is None else dim)
-    label = f"{name}-k{chosen_k:g}" if name in _TAKES_K else f"{name}-{dim or default_dim}" if name == "anova" else name
+    label = (
+        f"{name}-k{chosen_k:g}"
+        if name in _TAKES_K
+        else f"{name}-{dim or default_dim}"
+        if name == "anova"
+        else name
+    )
     return {"name": label + (f"-{dim}d" if dim not in (None, 2) and name == "high-frequency" else ""), **data}

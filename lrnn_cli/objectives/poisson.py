@@ -1,10 +1,10 @@
-"""Linear elliptic problems as data: -∇·(a ∇u) + c u = f in a domain, Dirichlet or Neumann conditions on its sides.
+"""Linear elliptic problems as data: -∇·(a ∇u) + c u = f, Dirichlet or Neumann conditions on the sides.
 
     domain: {kind: disc, radius: 2}
-    f: "1"                          or left out when `exact` is given: then f is derived from it (manufactured)
+    f: "1"                          left out when `exact` is given: then derived from it
     exact: "sin(pi*x)*sin(pi*y)"    for measuring the error, never for solving
     a: "1", c: "0"                  a > 0; c < 0 is a Helmholtz problem
-    boundary: {all: {dirichlet: "0"}, x1: {neumann: "y"}}     "exact" instead of an expression takes it from there
+    boundary: {all: {dirichlet: "0"}, x1: {neumann: "y"}}     or "exact": taken from there
 
 The sign convention is -Δu = f; Neumann data are ∂u/∂n with the outward normal.
 """
@@ -130,11 +130,11 @@ class Problem:
         return Rows(where.points, torch.zeros_like(zeroth), first, zeroth, target), zeroth > 0
 
     def bound_constant(self) -> tuple[float, bool] | None:
-        """Return the constant C of ‖e‖ ≤ C ‖residual‖ for errors that vanish on the boundary, and whether c ≥ 0.
+        """Return C of ‖e‖ ≤ C ‖residual‖ for errors that vanish on the boundary, and whether c ≥ 0.
 
-        C = 1 / (a_min λ₁ + c_min), λ₁ ≥ π² Σ 1 / L_i² over the sides L_i of the bounding box (domain monotonicity of
-        the Dirichlet eigenvalues). a_min and c_min are minima over sample points. None where a side is Neumann, or
-        the sum is not positive (Helmholtz beyond the first eigenvalue).
+        C = 1 / (a_min λ₁ + c_min), λ₁ ≥ π² Σ 1 / L_i² over the sides L_i of the bounding box (domain
+        monotonicity of the Dirichlet eigenvalues). a_min and c_min are minima over sample points. None
+        where a side is Neumann, or the sum is not positive (Helmholtz beyond the first eigenvalue).
         """
         if not all(dirichlet for dirichlet, _ in self.sides):
             return None
@@ -144,7 +144,10 @@ class Problem:
         return (1 / total, c_min >= 0) if total > 0 else None
 
     def lowest_eigenvalue(self) -> float:
-        """Return π² Σ 1 / L_i² of the bounding box: at most the lowest Dirichlet eigenvalue of -Δ in the domain."""
+        """Return π² Σ 1 / L_i² of the bounding box.
+
+        At most the lowest Dirichlet eigenvalue of -Δ in the domain.
+        """
         lower, upper = self.domain.bounds()
         return math.pi**2 * sum((b - a) ** -2 for a, b in zip(lower, upper, strict=True))
 
@@ -152,9 +155,15 @@ class Problem:
 def compile_problem(config: ProblemConfig) -> Problem:
     """Read the expressions of a problem, check its data, and say what is peculiar about it.
 
+    Args:
+        config: the data.
+
+    Returns:
+        the problem, ready to be solved.
+
     Raises:
-        ConfigError: when an expression cannot be read, a side is unknown, data are missing or not finite in the
-            domain, or a is not positive.
+        ConfigError: when an expression cannot be read, a side is unknown, data are missing or not
+            finite in the domain, or a is not positive.
     """
     domain = config.domain
     n_inputs = len(domain.bounds()[0])
@@ -265,6 +274,7 @@ def _corner_notes(problem: Problem, size: float) -> list[str]:
             if abs(left - right) > 1e-9 * max(size, abs(left), abs(right)):
                 names = f"{domain.sides[one]} and {domain.sides[two]}"
                 return [
-                    f"boundary data of {names} disagree at ({vertex[0]:g}, {vertex[1]:g}): {left:g} and {right:g}"
+                    f"boundary data of {names} disagree at ({vertex[0]:g}, {vertex[1]:g}): "
+                    f"{left:g} and {right:g}"
                 ]
     return []

@@ -98,7 +98,8 @@ def _engines() -> list[dict[str, Any]]:
             }
             found.append({"engine": name, "available": True, "reason": words.get(name, chosen.reason)})
         except ConfigError as error:
-            found.append({"engine": name, "available": False, "reason": str(error)})
+            reason = str(error).removeprefix(f"engine {name}: ").removesuffix("; use --engine auto")
+            found.append({"engine": name, "available": False, "reason": reason})
     return found
 
 

@@ -1,4 +1,4 @@
-"""One solution from problem to finished folder: solve, save, read back, measure, write, and only then say done.
+"""One solution from problem to finished folder: solve, save, read back, measure, write, then say done.
 
 solution.npz, solution.csv, solution.vti    grid or points, u, gradient, residual, exact where known
 checkpoint.safetensors                      the field, to be evaluated anywhere

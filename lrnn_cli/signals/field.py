@@ -1,7 +1,7 @@
 """Fields on grids and at points as files: NumPy archive, VTK image data, and CSV; numpy only.
 
-`encode_vti` writes the XML format of ParaView and VTK (base64 inline, little-endian float64); points outside the domain
-hold NaN.
+`encode_vti` writes the XML format of ParaView and VTK (base64 inline, little-endian float64); points
+outside the domain hold NaN.
 """
 
 import base64

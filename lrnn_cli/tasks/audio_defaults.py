@@ -14,7 +14,7 @@ from typing import Any, Literal
 from lrnn_cli.errors import ConfigError
 from lrnn_cli.fitting.settings import FitSettings
 from lrnn_cli.models.catalog import config_class
-from lrnn_cli.numerics.audio_metrics import centroid, energy_quantile, power_spectrum
+from lrnn_cli.numerics.audio_metrics import centroid, occupied_part, power_spectrum
 from lrnn_cli.signals.signal import Signal
 from lrnn_cli.tasks.regression import ModelChoice, Plan, make_plan
 from lrnn_cli.tasks.segments import cut
@@ -31,27 +31,27 @@ class Spectrum:
     """Where the energy of a sound lies, in Hz."""
 
     centroid_hz: float
-    top_hz: float  # the 99 % energy point
+    occupied: float  # part of all frequencies that holds 99 % of the energy
 
     @classmethod
     def of(cls, signal: Signal) -> Spectrum:
         """Read it off a sound."""
         frequencies, power = power_spectrum(signal.values, float(signal.format["sample_rate"]))
-        return cls(centroid(frequencies, power), energy_quantile(frequencies, power, 0.99))
+        return cls(centroid(frequencies, power), occupied_part(power, 0.99))
 
 
 def base_frequency(spectrum: Spectrum, duration_s: float, *, products: bool) -> float:
     """Return the first layer's omega in radians per half span.
 
-    It is π T times the spectral centroid for networks of products, and times the 99 % energy point for
-    others.
+    It is π T times the spectral centroid for networks of products, which make higher tones as sums, and
+    twice that for others.
 
     Args:
         spectrum: of the sound.
         duration_s: T, the time that one network spans.
         products: whether the model multiplies its first-layer functions.
     """
-    hertz = spectrum.centroid_hz if products else spectrum.top_hz
+    hertz = spectrum.centroid_hz * (1 if products else 2)
     return max(LOWEST, math.pi * hertz * duration_s)
 
 
@@ -70,16 +70,16 @@ def with_frequencies(choice: ModelChoice, spectrum: Spectrum, duration_s: float)
 def segment_count(signal: Signal, spectrum: Spectrum, n_params: int) -> int:
     """Return how many networks of a size a sound wants.
 
-    A band of B Hz and T seconds in c channels has 2 B T c degrees of freedom; one network follows as many as
-    it has parameters. Nor shall it span more samples than float32 tells apart well.
+    A sound of n samples in c channels that occupies a part p of its frequencies has p n c degrees of
+    freedom; one network follows as many as it has parameters. Nor shall it span more samples than float32
+    tells apart well.
 
     Args:
         signal: the sound.
-        spectrum: its B is the 99 % energy point.
+        spectrum: what part of the frequencies is occupied.
         n_params: parameters of one network.
     """
-    duration_s = signal.shape[0] / float(signal.format["sample_rate"])
-    freedom = 2 * spectrum.top_hz * duration_s * signal.n_channels
+    freedom = spectrum.occupied * signal.values.size
     return max(1, math.ceil(freedom / n_params), math.ceil(signal.shape[0] / LARGEST_SEGMENT))
 
 

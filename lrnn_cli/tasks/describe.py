@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lrnn_cli.fitting.checkpoint import Fitted
 from lrnn_cli.models.contract import count_parameters
+from lrnn_cli.tasks.tones import learned_tones
 
 NEAR_ZERO = 0.01  # of the median of its layer
 
@@ -95,7 +96,7 @@ def describe(fitted: Fitted) -> dict[str, Any]:
         fitted: the fit.
 
     Returns:
-        JSON-able values: kind, model, signal, transform, evaluation and layers.
+        JSON-able values: kind, model, signal, transform, evaluation, tones of a sound, and layers.
     """
     parameters = list(fitted.model.parameters())
     return {
@@ -112,5 +113,6 @@ def describe(fitted: Fitted) -> dict[str, Any]:
         "signal": {"shape": [*fitted.shape, fitted.n_outputs], **fitted.signal},
         "transform": {"shift": fitted.shift, "scale": fitted.scale, "peak": fitted.peak},
         "evaluation": fitted.evaluation,
+        "tones": learned_tones(fitted),
         "layers": [asdict(row) for row in relevance_table(fitted.model)],
     }

@@ -26,8 +26,9 @@ N_SCATTER = 4096
 _CHEBYSHEV = {1: (16, 32, 64, 128), 2: (16, 24, 32, 48, 64, 96, 128), 3: (16, 24, 32, 48)}
 _DIFFERENCES = {1: 1023, 2: 255, 3: 63}
 BOUND_NOTE = (
-    "|e| <= |residual| / (a_min lambda_1 + c_min), lambda_1 >= pi^2 sum 1/L_i^2 of the bounding box; residual integrated "
-    "by quadrature; where the boundary is not exact, plus sqrt(|domain|) max |boundary error| over sample points"
+    "|e| <= |residual| / (a_min lambda_1 + c_min), lambda_1 >= pi^2 sum 1/L_i^2 of the bounding box; "
+    "residual integrated by quadrature; where the boundary is not exact, plus sqrt(|domain|) "
+    "max |boundary error| over sample points"
 )
 
 
@@ -90,7 +91,11 @@ def sample_points(problem: Problem, solution: Field, points: Tensor) -> dict[str
     """Return u (n,), gradient (n, d), residual f - Lu (n,) and, where known, exact (n,) at points inside."""
     jet = solution.jet(points)
     rows = problem.interior(points)
-    found = {"u": jet.value, "gradient": jet.gradient.T.contiguous(), "residual": rows.target - rows.apply(jet)}
+    found = {
+        "u": jet.value,
+        "gradient": jet.gradient.T.contiguous(),
+        "residual": rows.target - rows.apply(jet),
+    }
     if problem.exact is not None:
         found["exact"] = problem.exact(points)
     return found
@@ -105,7 +110,7 @@ def measure(problem: Problem, solution: Field, samples: Samples) -> dict[str, An
         samples: the same at the points of the output.
 
     Returns:
-        rel_l2 and max_error over the samples, error_l2 and error_bound as L2 norms over the domain (absolute),
+        rel_l2 and max_error over the samples, error_l2 and error_bound as L2 norms over the domain,
         error_bound_relative, residual_heldout, boundary_error; None where a figure is not known.
     """
     domain = problem.domain
@@ -148,7 +153,7 @@ def measure(problem: Problem, solution: Field, samples: Samples) -> dict[str, An
 
 
 def _boundary_error(problem: Problem, solution: Field) -> float:
-    """Return the largest deviation from the boundary data, values or normal derivatives, over sample points."""
+    """Return the largest deviation from the boundary data, values or slopes, over sample points."""
     rows, _ = problem.boundary(problem.domain.boundary(N_BOUNDARY))
     return float((rows.apply(solution.jet(rows.points)) - rows.target).abs().max())
 
@@ -175,8 +180,9 @@ def reference(problem: Problem, samples: Samples, kind: str) -> Reference | None
 
     Returns:
         its values and a record with name, nodes per axis, rel_l2 against the exact solution where known,
-        difference between network and reference relative to the reference, and seconds of the run reported; None
-        where no built-in method applies: these take boxes, constant coefficients and Dirichlet data.
+        difference between network and reference relative to the reference, and seconds of the run
+        reported; None where no built-in method applies: these take boxes, constant coefficients and
+        Dirichlet data.
     """
     domain = problem.domain
     points, _ = domain.quadrature(300)

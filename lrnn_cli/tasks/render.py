@@ -28,7 +28,7 @@ from lrnn_cli.tasks.regression import use_engine
 
 DTYPES = ("uint8", "uint16", "float32")
 LARGEST_BLOCK = 2**24  # points, of what a checkpoint may ask for
-PART_VALUES = 2**22  # float32 values in work at a time: 16 MiB
+PART_VALUES = 2**20  # float32 values in work at a time: 4 MiB
 Box = tuple[float, float, float, float]
 
 

@@ -93,6 +93,12 @@ class PoissonTask:
     def evaluate(self, solution: AnyField) -> SolvedProblem:
         """Measure a solution, as read back from its checkpoint.
 
+        Args:
+            solution: the field.
+
+        Returns:
+            measures, samples, and what the picture shows beside them.
+
         Raises:
             FitError: when its values are not finite.
         """

@@ -91,6 +91,7 @@ class Program:
         env: Mapping[str, str] | None = None,
         kill_at: int = 0,
         file_bytes: int = 0,
+        first_on_path: Path | None = None,
     ) -> Running:
         self.count += 1
         folder = self.folder / str(self.count)
@@ -107,6 +108,7 @@ class Program:
             "env": dict(env or {}),
             "kill_at": kill_at,
             "file_bytes": file_bytes,
+            "first_on_path": first_on_path and str(first_on_path),
         }
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(job) + "\n")

@@ -68,6 +68,8 @@ def run(job: dict[str, Any]) -> None:
         os.close(opened)
     sys.stdin = open(0, encoding="utf-8", closefd=False)
     sys.argv = ["lrnn", *job["args"]]
+    if job["first_on_path"]:
+        sys.path.insert(0, job["first_on_path"])
     if job["kill_at"]:
         kill_at(job["kill_at"])
     if job["file_bytes"]:

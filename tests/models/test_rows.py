@@ -71,3 +71,11 @@ def test_published_settings_are_valid(name):
 def test_published_settings_have_the_published_number_of_parameters(name, n_outputs, count):
     config = config_class(name)(**preset("paper", name)["model"])
     assert parameters_of(name, config, 2, n_outputs) == count
+
+
+def test_every_model_and_option_is_in_the_documents():
+    text = (CAMERA.parents[1] / "docs" / "models.md").read_text(encoding="utf-8")
+    for name in CATALOG:
+        assert f"| `{name}` |" in text
+        missing = [key for key in config_class(name).model_fields if f"`{key}`" not in text]
+        assert not missing, f"{name}: {missing}"

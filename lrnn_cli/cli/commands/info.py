@@ -11,6 +11,7 @@ from lrnn_cli.cli.render import Talk
 from lrnn_cli.cli.tables import show_table
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder or a checkpoint.", show_default=False)]
+_TONE_HEADER = ("segment", "neuron", "factors, strongest first", "their combinations")
 _LAYER_HEADER = (
     "layer",
     "neurons",
@@ -27,7 +28,8 @@ def command(run: Run, json: o.Json = False, quiet: o.Quiet = 0, verbose: o.Verbo
     """Show what a run folder or checkpoint holds: model, signal, measures, and the relevance of the factors.
 
     The relevance of a factor 1 + γ g is |γ| Σ|a|. It is called near zero below 1 % of the median of its
-    layer, and a neuron when all of its factors are: then it is a constant.
+    layer, and a neuron when all of its factors are: then it is a constant. Of a sound, the tones of the first
+    layer's strongest neurons are listed, and the sums and differences that their products make.
     """
     talk = Talk(quiet=quiet, verbose=verbose, json=json)
 
@@ -42,12 +44,21 @@ def command(run: Run, json: o.Json = False, quiet: o.Quiet = 0, verbose: o.Verbo
         talk.result("", record)
         return 0
     show_table(talk, list(_facts(record)), title=str(run))
+    if record["tones"]:
+        talk.out("")
+        cells = [_tone_cells(row) for row in record["tones"]]
+        show_table(talk, cells, header=_TONE_HEADER, title="learned tones of the strongest neurons, Hz")
     layers = record["layers"]
     if layers:
         talk.out("")
         rows = [_layer_cells(layer) for layer in layers]
         show_table(talk, rows, header=_LAYER_HEADER, title="relevance", numeric=range(len(_LAYER_HEADER)))
     return 0
+
+
+def _tone_cells(row: dict[str, Any]) -> list[str]:
+    hertz = [" ".join(f"{tone:.4g}" for tone in row[key]) for key in ("tones_hz", "combinations_hz")]
+    return [str(row["segment"]), str(row["neuron"]), *hertz]
 
 
 def _layer_cells(layer: dict[str, Any]) -> list[str]:

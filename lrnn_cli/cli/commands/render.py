@@ -4,20 +4,24 @@ import hashlib
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
 from lrnn_cli.cli import options as o
+from lrnn_cli.cli.commands.fit_audio import parse_moment
 from lrnn_cli.cli.commands.fit_image import parse_size
 from lrnn_cli.cli.render import Talk
+from lrnn_cli.cli.render_audio import Sound, render_sound
 from lrnn_cli.errors import CheckpointError, ConfigError, OutputError
 
 if TYPE_CHECKING:
     import numpy as np
 
 PANEL = "The picture"
+SOUND = "The sound"
 _COPY_BYTES = 2**20
 _SAY_AFTER_S = 5.0  # shorter renderings need no word on how far they are
 
@@ -64,6 +68,42 @@ Dtype = Annotated[
         rich_help_panel=PANEL,
     ),
 ]
+Rate = Annotated[
+    int | None,
+    typer.Option(
+        "--rate",
+        metavar="HZ",
+        parser=o._reads(o.parse_count),
+        help="Samples per second of the result: 96000 or 96k; those of the original if left out.",
+        rich_help_panel=SOUND,
+    ),
+]
+Start = Annotated[
+    str | None,
+    typer.Option("--start", metavar="TIME", help="Begin here in what was fitted.", rich_help_panel=SOUND),
+]
+Duration = Annotated[
+    str | None,
+    typer.Option("--duration", metavar="TIME", help="Play so much of it.", rich_help_panel=SOUND),
+]
+Speed = Annotated[
+    float | None,
+    typer.Option(
+        "--speed",
+        metavar="X",
+        help="Times the original speed; 0.5 is twice as long and an octave lower.",
+        rich_help_panel=SOUND,
+    ),
+]
+Subtype = Annotated[
+    str | None,
+    typer.Option(
+        "--subtype",
+        metavar="NAME",
+        help="Coding of the samples: PCM_16, PCM_24, FLOAT, ...; the original's if left out.",
+        rich_help_panel=SOUND,
+    ),
+]
 
 
 def parse_region(text: str | None) -> tuple[float, float, float, float] | None:
@@ -81,12 +121,24 @@ def parse_region(text: str | None) -> tuple[float, float, float, float] | None:
     return x0, y0, x1, y1
 
 
+def _refuse_options_of_others(kind: str, options: dict[str, Any]) -> None:
+    """Refuse options that mean nothing for a fit of this kind."""
+    for name, value in options.items():
+        if value is not None:
+            raise ConfigError(f"--{name} means nothing for a fit of kind {kind!r}")
+
+
 def command(
     run: Run,
     size: Size = None,
     scale: Scale = None,
     region: Region = None,
     dtype: Dtype = None,
+    rate: Rate = None,
+    start: Start = None,
+    duration: Duration = None,
+    speed: Speed = None,
+    subtype: Subtype = None,
     device: o.Device = None,
     threads: o.Threads = None,
     engine: o.Engine = None,
@@ -96,10 +148,12 @@ def command(
     quiet: o.Quiet = 0,
     verbose: o.Verbose = 0,
 ) -> int:
-    """Draw a fitted image again: the whole or a part of it, at any size.
+    """Draw a fitted image or play a fitted sound again: the whole or a part, at any size or rate.
 
-    The network is evaluated at the pixel centres of the result. At the original size these are the values
-    whose PSNR the fit reported. PNG and TIFF are written as they are drawn, so that memory sets no limit.
+    The network is evaluated at the pixel centres or moments of the result. At the original size or rate these
+    are the values whose PSNR the fit reported. PNG and TIFF are written as they are drawn, so that memory
+    sets no limit. A rate above the original's adds no detail: what lies beyond its band is measured and
+    reported.
     """
     talk = Talk(quiet=quiet, verbose=verbose, json=json, data_on_stdout=output == "-")
     box, wanted = parse_region(region), parse_size(size, "--size")
@@ -113,11 +167,20 @@ def command(
     from lrnn_cli.signals.image_write import check_image, output_suffix
     from lrnn_cli.tasks import render
 
+    sound = Sound(rate, parse_moment(start, "--start"), parse_moment(duration, "--duration"), speed, subtype)
+    found = find(run)
+    is_sound = found.fitted.kind == "audio"
+    _refuse_options_of_others(
+        found.fitted.kind,
+        {"size": size, "scale": scale, "region": region, "dtype": dtype} if is_sound else asdict(sound),
+    )
+    if is_sound:
+        options = {"device": device or "auto", "threads": threads, "engine": engine or "auto"}
+        return render_sound(run, found, sound, output, force, options, talk)
     given = None if output in (None, "-") else Path(str(output))
     if given is not None and given.is_dir():
         raise OutputError(f"{given}: is a folder; name a file with a suffix such as .png")
     container = container_for_suffix(given.suffix) if given else None
-    found = find(run)
     view = render.make_view(found.fitted, size=wanted, scale=scale, region=box)
     try:
         form = render.choose_format(found.fitted, container, dtype)

@@ -18,9 +18,13 @@ def _option(*names: str, metavar: str, help: str, panel: str = PROBLEM, **more: 
     return typer.Option(*names, metavar=metavar, help=help, rich_help_panel=panel, show_default=False, **more)
 
 
-Problem = Annotated[str | None, _option("--problem", metavar="NAME", help="A named problem; 'list' lists them.")]
+Problem = Annotated[
+    str | None, _option("--problem", metavar="NAME", help="A named problem; 'list' lists them.")
+]
 WaveNumber = Annotated[float | None, _option("--k", metavar="K", help="Wave number of a named problem.")]
-Dim = Annotated[int | None, _option("--dim", metavar="D", help="Dimension of a named problem, or of the unit box.")]
+Dim = Annotated[
+    int | None, _option("--dim", metavar="D", help="Dimension of a named problem, or of the unit box.")
+]
 DomainText = Annotated[
     str | None,
     _option(
@@ -28,41 +32,66 @@ DomainText = Annotated[
         help="box:0,0:1,2  disc:0,0:1  annulus:0,0:0.5:1  l-shape  polygon:0,0:2,0:1,1",
     ),
 ]  # fmt: skip
-Source = Annotated[str | None, _option("--f", metavar="EXPR", help="Right-hand side of -Δu = f, as 'exp(x)*y^2'.")]
+Source = Annotated[
+    str | None, _option("--f", metavar="EXPR", help="Right-hand side of -Δu = f, as 'exp(x)*y^2'.")
+]
 Manufacture = Annotated[
     str | None,
-    _option("--manufacture", metavar="EXPR", help="An exact solution; f and boundary data are derived from it."),
+    _option(
+        "--manufacture", metavar="EXPR", help="An exact solution; f and boundary data are derived from it."
+    ),
 ]
 Exact = Annotated[
-    str | None, _option("--exact", metavar="EXPR", help="The exact solution, only to measure the error against.")
+    str | None,
+    _option("--exact", metavar="EXPR", help="The exact solution, only to measure the error against."),
 ]
-Coefficient = Annotated[str | None, _option("--a", metavar="EXPR", help="a in -div(a grad u) + c u = f; 1 if left out.")]
-Reaction = Annotated[str | None, _option("--c", metavar="EXPR", help="c in the same; negative for Helmholtz.")]
+Coefficient = Annotated[
+    str | None, _option("--a", metavar="EXPR", help="a in -div(a grad u) + c u = f; 1 if left out.")
+]
+Reaction = Annotated[
+    str | None, _option("--c", metavar="EXPR", help="c in the same; negative for Helmholtz.")
+]
 Dirichlet = Annotated[
     list[str] | None,
-    _option("--dirichlet", metavar="[SIDE=]EXPR", help="u on a side, or on all; may be repeated; 0 if left out."),
+    _option(
+        "--dirichlet", metavar="[SIDE=]EXPR", help="u on a side, or on all; may be repeated; 0 if left out."
+    ),
 ]
 Neumann = Annotated[
     list[str] | None,
-    _option("--neumann", metavar="[SIDE=]EXPR", help="Outward normal derivative of u; sides are named x0 x1 y0 y1 …"),
+    _option(
+        "--neumann",
+        metavar="[SIDE=]EXPR",
+        help="Outward normal derivative of u; sides are named x0 x1 y0 y1 …",
+    ),
 ]
 Param = Annotated[
     list[str] | None, _option("--param", metavar="NAME=VALUE", help="A number to use in the expressions.")
 ]
 Solver = Annotated[
     str | None,
-    _option("--solver", metavar="auto|lstsq|lm", panel=SOLVER, help="Linear least squares, or Levenberg-Marquardt."),
+    _option(
+        "--solver",
+        metavar="auto|lstsq|lm",
+        panel=SOLVER,
+        help="Linear least squares, or Levenberg-Marquardt.",
+    ),
 ]
 Features = Annotated[
     str | None,
-    _option("--features", metavar="auto|product|separable", panel=SOLVER, help="Features of the least squares."),
+    _option(
+        "--features", metavar="auto|product|separable", panel=SOLVER, help="Features of the least squares."
+    ),
 ]
 Omega = Annotated[
     float | None,
-    _option("--omega", metavar="W", panel=SOLVER, help="Largest frequency of the inner weights; else chosen."),
+    _option(
+        "--omega", metavar="W", panel=SOLVER, help="Largest frequency of the inner weights; else chosen."
+    ),
 ]
 UntilResidual = Annotated[
-    float | None, _option("--until", metavar="RES", panel=SOLVER, help="Stop at this relative residual, as 1e-8.")
+    float | None,
+    _option("--until", metavar="RES", panel=SOLVER, help="Stop at this relative residual, as 1e-8."),
 ]
 Enrich = Annotated[
     bool | None,
@@ -73,7 +102,9 @@ Enrich = Annotated[
 ]  # fmt: skip
 Reference = Annotated[
     str | None,
-    _option("--reference", metavar="auto|chebyshev|fd|none", panel=SOLVER, help="Classical solver beside it."),
+    _option(
+        "--reference", metavar="auto|chebyshev|fd|none", panel=SOLVER, help="Classical solver beside it."
+    ),
 ]
 GridNodes = Annotated[
     int | None, _option("--grid", metavar="N", panel=o.OUTPUT, help="Nodes per axis of the files written.")
@@ -152,7 +183,10 @@ def command(
     folder = SolutionFolder(Path(output or f"runs/{name}/{task.solver}-s{settings.solve.seed}"))
     if dry_run:
         told = f"{name}: {task.solver} until residual {task.target:g}, {task.problem.n_inputs} dimensions"
-        talk.result(f"{told} -> {folder.path}", {"name": name, "solver": task.solver, "folder": str(folder.path), **tree})
+        talk.result(
+            f"{told} -> {folder.path}",
+            {"name": name, "solver": task.solver, "folder": str(folder.path), **tree},
+        )
         return 0
     if skip_existing and not force and folder.is_done():
         talk.result(f"{name}: done already -> {folder.path}", folder.read_metrics())
@@ -163,7 +197,12 @@ def command(
     with StopFlag() as should_stop:
         with talk.progress(name) as show:
             result = execute_solution(
-                task, folder, settings=tree, command=["lrnn", *sys.argv[1:]], listener=show, should_stop=should_stop
+                task,
+                folder,
+                settings=tree,
+                command=["lrnn", *sys.argv[1:]],
+                listener=show,
+                should_stop=should_stop,
             )
         for note in task.solved.notes:
             talk.warn(note)

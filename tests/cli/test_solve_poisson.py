@@ -1,0 +1,164 @@
+"""`lrnn solve-poisson` as a user meets it: files, figures, and one line for everything that is wrong."""
+
+import json
+import os
+import re
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lrnn_cli.cli.app import main
+from lrnn_cli.cli.problem_flags import parse_domain
+from lrnn_cli.errors import ConfigError
+from tests.conftest import RunLrnn
+
+QUICK = ["--rank", "200", "--omega", "5", "--features", "product", "--threads", "1", "--grid", "21"]
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
+    code = main(["solve-poisson", *args])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_the_real_program_writes_everything(run_lrnn: RunLrnn, tmp_path: Path) -> None:
+    done = run_lrnn("solve-poisson", "--manufacture", "sin(pi*x)*sin(2*pi*y)", "--json", *QUICK, "-o", "here")
+    assert done.returncode == 0, done.stderr
+    record = json.loads(done.stdout)
+    metrics = record["metrics"]
+    assert record["status"] == "ok"
+    assert metrics["rel_l2"] < 1e-4
+    assert metrics["error_l2"] <= metrics["error_bound"]
+    assert metrics["reference"]["name"] == "chebyshev"
+    assert metrics["reference"]["rel_l2"] < 1e-11
+    folder = tmp_path / "here"
+    assert json.loads((folder / "metrics.json").read_text())["metrics"] == metrics
+    assert (folder / "preview.png").read_bytes().startswith(b"\x89PNG")
+    with np.load(folder / "solution.npz") as arrays:
+        assert arrays["u"].shape == (21, 21)
+        assert arrays["gradient"].shape == (21, 21, 2)
+        x, y = np.meshgrid(arrays["x"], arrays["y"], indexing="ij")
+        np.testing.assert_allclose(arrays["u"], np.sin(np.pi * x) * np.sin(2 * np.pi * y), atol=1e-4)
+    table = np.loadtxt(folder / "solution.csv", delimiter=",", skiprows=1)
+    assert table.shape == (441, 7)
+    image = ElementTree.parse(folder / "solution.vti").getroot().find("ImageData")
+    assert image is not None
+    assert image.get("WholeExtent") == "0 20 0 20 0 0"
+    assert not [name for name in os.listdir(folder) if name.startswith(".")]
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        ["--domain", "disc:0,0:1", "--manufacture", "(1 - x^2 - y^2)*cos(x)"],
+        ["--manufacture", "exp(x*y)"],
+        ["--problem", "l-shape"],
+        ["--domain", "box:0:2", "--manufacture", "x*sin(x)"],
+        ["--manufacture", "sin(pi*x)*y*(1-y)", "--a", "1 + x*y", "--c", "1"],
+    ],
+    ids=str,
+)
+def test_every_bound_holds(capsys: pytest.CaptureFixture[str], problem: list[str]) -> None:
+    code, out, err = run(capsys, *problem, "--json", *QUICK)
+    assert code == 0, err
+    metrics = json.loads(out)["metrics"]
+    assert metrics["rel_l2"] < 1e-3
+    assert metrics["error_l2"] <= metrics["error_bound"] + 1e-14 * metrics["solution_l2"]
+
+
+def test_without_an_exact_solution_the_reference_tells(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "--f", "x", "--dirichlet", "x0=0", "--dirichlet", "x", "--json", *QUICK)
+    assert code == 0
+    metrics = json.loads(out)["metrics"]
+    assert metrics["rel_l2"] is None
+    assert metrics["reference"]["difference"] < 1e-2
+    code, out, _ = run(capsys, "--f", "1", "--reference", "fd", "--json", *QUICK, "-o", "other")
+    assert json.loads(out)["metrics"]["reference"]["name"] == "fd"
+
+
+def test_warnings_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    _, _, err = run(capsys, "--problem", "l-shape", "--no-enrich", *QUICK)
+    assert "re-entrant" in err
+    assert "enrichment is off" in err
+    _, _, err = run(capsys, "--f", "1", "--neumann", "0", *QUICK, "-o", "pure")
+    assert "not compatible: 1 is taken from f" in err
+    _, _, err = run(capsys, "--f", "1", "--dirichlet", "x0=1", "--dirichlet", "0", *QUICK, "-o", "jump")
+    assert "disagree at (0, 0)" in err
+
+
+def test_settings_survive_the_round_trip(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    args = ["--problem", "high-frequency", "--k", "4", "--seed", "3"]
+    code, out, _ = run(capsys, *args, "--print-config")
+    assert code == 0
+    (tmp_path / "settings.yaml").write_text(out)
+    assert run(capsys, "--config", "settings.yaml", "--print-config")[1] == out
+    code, out, _ = run(capsys, *args, "--dry-run")
+    assert "high-frequency-k4" in out
+    assert not (tmp_path / "runs").exists()
+    assert "Mitchell" in run(capsys, "--problem", "list")[1]
+
+
+def test_no_run_is_overwritten_unasked(capsys: pytest.CaptureFixture[str]) -> None:
+    args = ["--f", "1", *QUICK, "-o", "here"]
+    assert run(capsys, *args)[0] == 0
+    code, _, err = run(capsys, *args)
+    assert code == 3
+    assert "--force" in err
+    assert "done already" in run(capsys, *args, "--skip-existing")[1]
+    assert run(capsys, *args, "--force")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--f", "__import__('os').getcwd()"], "f, column 1: "),
+        (["--f", "x.real"], "attributes"),
+        (["--f", "9**9**9"], "exponent"),
+        (["--f", "(" * 3000 + "1"], "nested brackets"),
+        (["--f", "sinn(x)"], "did you mean sin"),
+        (["--f", "1/0"], "not finite in the domain"),
+        (["--f", "nan"], "unknown name"),
+        ([], "give f"),
+        (["--problem", "l-shap"], "did you mean 'l-shape'"),
+        (["--domain", "polygon:", "--f", "1"], "--domain: expected"),
+        (["--domain", "polygon:0,0:1,1", "--f", "1"], "at least 3"),
+        (["--domain", "polygon:0,0:1,1:1,0:0,1", "--f", "1"], "cross or touch"),
+        (["--domain", "box:0,0:1", "--f", "1"], "--domain: expected"),
+        (["--domain", "disc:0,0:nan", "--f", "1"], "finite|radius"),
+        (["--dim", "3", "--domain", "disc:0,0:1", "--f", "1"], "does not agree"),
+        (["--dim", "1", "--f", "y"], "unknown name 'y'"),
+        (["--k", "3", "--f", "1"], "--k belongs to a named problem"),
+        (["--f", "1", "--manufacture", "x"], "leave --f and --exact out"),
+        (["--f", "1", "--dirichlet", "q9=1"], "unknown side"),
+        (["--f", "1", "--dirichlet", "0", "--neumann", "0"], "has a condition already"),
+        (["--f", "1", "--param", "k=two"], "NAME=NUMBER"),
+        (["--f", "1", "--solver", "magic"], "lstsq"),
+        (["--f", "1", "--until", "-1"], "until"),
+        (["--f", "1", "--dim", "5", "--solver", "lstsq"], "too many"),
+        (["--f", "1", "-o", "-"], "give a folder"),
+        (["--f", "1", "--solver", "lm", "--rank", "5000"], "lower --rank"),
+    ],
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else None,
+)
+def test_bad_input_is_one_line(capsys: pytest.CaptureFixture[str], args: list[str], message: str) -> None:
+    code, out, err = run(capsys, *args)
+    assert code == 2
+    assert out == ""
+    lines = [line for line in err.splitlines() if line.startswith("lrnn: error")]
+    assert len(lines) == 1
+    assert re.search(message, lines[0]), lines[0]
+    assert "Traceback" not in err
+
+
+def test_shapes_are_read() -> None:
+    assert parse_domain("annulus:0,0:0.5:1")["inner"] == 0.5
+    assert parse_domain("L-shape") == {"kind": "polygon"}
+    with pytest.raises(ConfigError):
+        parse_domain("sphere:1")

@@ -1,0 +1,94 @@
+"""Domains: measure, inside, normals, masks; and the polygons that are none."""
+
+import math
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from lrnn_cli.numerics.domains import Annulus, Box, Disc, Domain, Polygon
+from lrnn_cli.numerics.jets import nested
+from lrnn_cli.numerics.polygons import triangles
+
+DOMAINS: list[Domain] = [
+    Box(lower=(-1.0,), upper=(2.0,)),
+    Box(lower=(0.0, 1.0), upper=(2.0, 4.0)),
+    Box(lower=(0.0,) * 3, upper=(1.0, 2.0, 3.0)),
+    Box(lower=(0.0,) * 5, upper=(2.0,) * 5),
+    Disc(centre=(1.0, 2.0), radius=2.0),
+    Annulus(centre=(0.5, 0.0), inner=0.5, outer=1.0),
+    Polygon(),
+    Polygon(vertices=((0, 0), (0, 1), (2, 1))),
+]
+
+
+@pytest.mark.parametrize("domain", DOMAINS, ids=repr)
+def test_quadrature_and_boundary(domain: Domain) -> None:
+    points, weights = domain.quadrature(900)
+    assert float(weights.sum()) == pytest.approx(domain.volume, rel=1e-12)
+    assert domain.inside(points).all()
+    where = domain.boundary(200)
+    d = points.shape[1]
+    torch.testing.assert_close(where.normals.norm(dim=1), torch.ones(len(where.points), dtype=torch.float64))
+    assert domain.inside(where.points - 1e-6 * where.normals).all()
+    assert not domain.inside(where.points + 1e-6 * where.normals).any()
+    # divergence theorem for the field x: ∫ div x = d |Ω| = ∮ x·n; Sobol faces of a box are exact, too
+    flux = (where.weights * (where.points * where.normals).sum(1)).sum()
+    assert float(flux) == pytest.approx(d * domain.volume, rel=1e-9)
+    assert set(where.side.tolist()) == set(range(len(domain.sides)))
+
+
+@pytest.mark.parametrize("domain", DOMAINS, ids=repr)
+def test_masks_vanish_on_the_boundary_alone(domain: Domain) -> None:
+    points = domain.heldout(100, 3)
+    mask = domain.mask(points)
+    if mask is None:
+        assert points.shape[1] > 3 or domain.kind == "polygon"
+        return
+    reference = nested(lambda x: domain.mask(x).value, points)  # type: ignore[union-attr]
+    torch.testing.assert_close(mask.laplacian, reference.laplacian)
+    torch.testing.assert_close(mask.gradient, reference.gradient)
+    assert (mask.value > 0).all()
+    edge = domain.mask(domain.boundary(100).points)
+    assert edge is not None
+    assert float(edge.value.abs().max()) < 1e-14
+
+
+def test_l_shape_has_one_reentrant_corner_and_four_triangles() -> None:
+    (corner,) = Polygon().reentrant()
+    assert corner.vertex == (0.0, 0.0)
+    assert corner.angle == pytest.approx(1.5 * math.pi)
+    assert len(triangles(Polygon().vertices)) == 4
+
+
+def test_orientation_does_not_matter() -> None:
+    forward = ((0.0, 0.0), (2.0, 0.0), (1.0, 1.0))
+    backward = (forward[0], forward[2], forward[1])
+    assert Polygon(vertices=forward) == Polygon(vertices=backward)
+
+
+@pytest.mark.parametrize(
+    ("vertices", "message"),
+    [
+        ((), "at least 3"),
+        (((0, 0), (1, 1)), "at least 3"),
+        (((0, 0), (1, 1), (2, 2)), "on one line"),
+        (((0, 0), (1, 1), (1, 0), (0, 1)), "cross or touch"),
+        (((0, 0), (1, 0), (0, 0), (1, 1)), "given twice"),
+        (((0, 0), (1, 0), (math.nan, 1)), "finite"),
+    ],
+)
+def test_polygons_that_are_none(vertices: tuple[tuple[float, float], ...], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Polygon(vertices=vertices)
+
+
+def test_other_shapes_that_are_none() -> None:
+    with pytest.raises(ValidationError, match="lower < upper"):
+        Box(lower=(0.0, 0.0), upper=(1.0, 0.0))
+    with pytest.raises(ValidationError, match="as many"):
+        Box(lower=(0.0,), upper=(1.0, 1.0))
+    with pytest.raises(ValidationError, match="inner < outer"):
+        Annulus(inner=2.0, outer=1.0)
+    with pytest.raises(ValidationError):
+        Disc(radius=-1.0)
