@@ -20,7 +20,7 @@ from typing import Any
 from benchmarks.machine import save, spread
 
 LEVELS_DB = (25, 30, 35, 40, 42, 45, 50)
-BATCH_RATES = (1e-3, 2e-3, 3e-3, 4e-3)
+BATCH_RATES = (1e-3, 2e-3, 4e-3)
 FULL_RATES = (5e-4, 1e-3)
 
 

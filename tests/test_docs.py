@@ -57,7 +57,7 @@ def test_readme_has_commands():
 
 
 def test_readme_commands_run(tmp_path):
-    """All of them in order in one shell, in a folder with the sample data, since later ones use earlier results."""
+    """All in order in one shell, in a folder with the sample data, since later ones use earlier results."""
     (tmp_path / "sample_data").symlink_to(ROOT / "sample_data")
     program = tmp_path / "lrnn"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m lrnn_cli "$@"\n')
@@ -84,7 +84,9 @@ def test_help_pages_are_up_to_date():
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("document", sorted([*ROOT.glob("docs/*.md"), ROOT / "README.md"]), ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "document", sorted([*ROOT.glob("docs/*.md"), ROOT / "README.md"]), ids=lambda path: path.name
+)
 def test_links_and_files_exist(document):
     text = document.read_text(encoding="utf-8")
     targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", text)

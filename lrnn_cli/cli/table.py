@@ -33,9 +33,7 @@ def _row(stem: str, summary: str, panel: str) -> CommandRow:
 COMMANDS: dict[str, CommandRow] = {
     "fit-image": _row("fit_image", "Fit a network to an image and write what it learned.", FIT),
     "fit-audio": _row("fit_audio", "Fit a network to a sound and write what it learned.", FIT),
-    "solve-poisson": _row(
-        "solve_poisson", "Solve an elliptic equation with a product network.", FIT
-    ),
+    "solve-poisson": _row("solve_poisson", "Solve an elliptic equation with a product network.", FIT),
     "render": _row("render", "Draw a fitted signal again, at any size.", USE),
     "info": _row("info", "Show what a checkpoint or run folder holds.", USE),
     "models": _row("models", "List the models, their options and their sources.", KNOW),

@@ -45,7 +45,8 @@ DOWN, UP = 1 / 3, 2.0
 LAMBDA = (1e-16, 1e10)
 DEFAULT_RANK = 48
 BUDGET = 1000  # parameters
-TRIES = (2.0, 4.0, 8.0)
+TRIES = (2.0, 4.0, 8.0)  # values of omega in up to three dimensions
+TRIES_BEYOND = (0.5,)
 TRIAL_STEPS = 8
 START_DAMPING = 1e-2
 OVERFIT = 30.0
@@ -172,7 +173,7 @@ def solve_levenberg(
     *,
     target: float,
     rank: int | None = None,
-    n_factors: int = 4,
+    n_factors: int | None = None,
     omega: float | None = None,
     n_steps: int = 400,
     seed: int = 0,
@@ -186,7 +187,7 @@ def solve_levenberg(
         solved: filled in at the end.
         target: relative residual of the training rows at which to stop.
         rank: r; chosen so that there are some 800 parameters if left out.
-        n_factors: D.
+        n_factors: D; 4 in up to three dimensions and 2 beyond if left out.
         omega: largest frequency of the inner weights at the start; chosen by a few steps each if left out.
         n_steps: most steps.
         seed: of the initial weights.
@@ -202,6 +203,7 @@ def solve_levenberg(
     """
     began = time.perf_counter()
     d = problem.n_inputs
+    n_factors = n_factors or (4 if d <= 3 else 2)
     rank = rank or max(8, min(DEFAULT_RANK, BUDGET // (n_factors * (d + 2) + 1)))
     n_parameters = rank * (n_factors * (d + 2) + 1) + 1
     if n_parameters > MOST_PARAMETERS:
@@ -222,7 +224,7 @@ def solve_levenberg(
         network = start_network(problem, rank, n_factors, frequency, seed)
         return State(network, float(network.residual(rows).square().sum()), START_DAMPING)
 
-    tries = (omega,) if omega else TRIES
+    tries = (omega,) if omega else TRIES if d <= 3 else TRIES_BEYOND
     states = {frequency: fresh(frequency) for frequency in tries}
     count = 0
     for frequency in tries if len(tries) > 1 else ():

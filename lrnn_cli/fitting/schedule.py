@@ -8,9 +8,9 @@ from lrnn_cli.fitting.settings import parse_schedule
 def rate_factor(schedule: str, *, progress: float, step: int, warmup_steps: int) -> float:
     """Return the factor on the peak rate.
 
-    With p the part of the budget used and E the end value: inverse 1 / (1 + (1/E - 1) p), exp E^p, cos E + (1 - E)(1 + cos pi p)/2,
-    linear 1 - (1 - E) p, step FACTOR^floor(step / EVERY), const 1; times (step + 1) / warm-up during the
-    warm-up.
+    With p the part of the budget used and E the end value: inverse 1 / (1 + (1/E - 1) p), exp E^p,
+    cos E + (1 - E)(1 + cos pi p)/2, linear 1 - (1 - E) p, step FACTOR^floor(step / EVERY), const 1; times
+    (step + 1) / warm-up during the warm-up.
 
     Args:
         schedule: as `settings.parse_schedule` reads it.

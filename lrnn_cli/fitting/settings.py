@@ -81,9 +81,10 @@ def parse_schedule(text: str) -> tuple[str, tuple[float, ...]]:
         numbers = tuple(float(r) for r in rest)
     except ValueError:
         numbers = (-1.0,)
+    falls = len(numbers) <= 1 and all(0 < x <= 1 for x in numbers)
     good = {
         "const": numbers == (),
-        **dict.fromkeys(("inverse", "exp", "cos", "linear"), len(numbers) <= 1 and all(0 < x <= 1 for x in numbers)),
+        **dict.fromkeys(("inverse", "exp", "cos", "linear"), falls),
         "step": len(numbers) == 2 and numbers[0] >= 1 and numbers[0].is_integer() and 0 < numbers[1] <= 1,
     }
     if not good.get(name, False):

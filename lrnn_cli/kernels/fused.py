@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 from lrnn_cli.kernels import native
 from lrnn_cli.kernels.families import FAMILIES
 
-BLOCK_BYTES = 2**19  # of one (block, D, R) tensor: it stays in the second-level cache from one pass to the next
+BLOCK_BYTES = 2**19  # of one (block, D, R) tensor: it stays in the second-level cache between passes
 KEEP_BYTES = 2**24  # z is kept for the backward pass up to this size, recomputed beyond
 
 
@@ -58,7 +58,7 @@ class Product:
             acts.append((value.sub_(self.centre), slope))
             factors.addcmul_(a, value)
         factors.mul_(self.gamma).add_(self.offset)
-        dg = torch.empty_like(z)  # dphi gamma prod_{k != j} f_k: prefix products first, then times suffix products
+        dg = torch.empty_like(z)  # dphi gamma prod_{k != j} f_k: prefix products, then times suffix products
         running = dphi * self.gamma
         for j, factor in enumerate(factors.unbind(1)):
             dg[:, j] = running

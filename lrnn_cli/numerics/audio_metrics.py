@@ -107,8 +107,9 @@ def energy_quantile(frequencies: np.ndarray, power: np.ndarray, part: float) -> 
 
 
 def occupied_part(power: np.ndarray, part: float) -> float:
-    """Smallest part of the frequencies that holds a part of the energy: near 0 for a tone, near 1 for white
-    noise.
+    """Smallest part of the frequencies that holds a part of the energy.
+
+    It is near 0 for a tone and near 1 for white noise.
 
     Args:
         power: of `power_spectrum`, (k,).

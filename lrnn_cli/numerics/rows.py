@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lrnn_cli.numerics.jets import Jet
 
-BLOCK = 512  # rows worked on at once, so that intermediate arrays stay in the cache
+BLOCK = 128  # rows worked on at once, so that intermediate arrays stay in the cache
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from lrnn_cli.tasks.segments import cut
 LOWEST = 30.0  # angular frequency for silence, constants and the shortest clips
 PRODUCT_MODELS = ("lrnn",)  # products of factors make sums and differences of their frequencies
 LSTSQ = ("end",)  # the start of the output layer is good as drawn, and a pass over a long sound is dear
+BATCH = 2048  # points per step: on the CPU many small steps go further than few large ones
 FADE_S = 0.02
 LARGEST_SEGMENT = 2**20  # samples: float32 times are then exact to 1/64 of their distance
 
@@ -97,7 +98,10 @@ def plan_sound(
     Raises:
         ConfigError: when there are more segments than the sound has samples for.
     """
-    fit = fit if fit.lstsq is not None else fit.model_copy(update={"lstsq": LSTSQ})
+    if fit.lstsq is None:
+        fit = fit.model_copy(update={"lstsq": LSTSQ})
+    if fit.batch_points == "auto":
+        fit = fit.model_copy(update={"batch_points": BATCH})
     rate_hz, spectrum = float(signal.format["sample_rate"]), Spectrum.of(signal)
     n = signal.shape[0]
     plan = make_plan(signal, with_frequencies(choice, spectrum, n / rate_hz), fit)

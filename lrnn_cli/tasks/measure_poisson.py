@@ -18,9 +18,9 @@ from lrnn_cli.objectives.collocation import measure_scales
 from lrnn_cli.objectives.poisson import Problem
 
 HELDOUT_SEED = 90_210
-N_HELDOUT = 2000
-N_QUADRATURE = 14_400
-N_BOUNDARY = 2000
+N_HELDOUT = 600
+N_QUADRATURE = 4900
+N_BOUNDARY = 600
 _GRID = {1: 1001, 2: 101, 3: 41}
 N_SCATTER = 4096
 _CHEBYSHEV = {1: (16, 32, 64, 128), 2: (16, 24, 32, 48, 64, 96, 128), 3: (16, 24, 32, 48)}

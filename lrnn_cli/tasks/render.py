@@ -194,7 +194,7 @@ class _Evaluation(NamedTuple):
 def _evaluation(fitted: Fitted) -> _Evaluation:
     """Read what the checkpoint says, and nothing that cannot be."""
     device, engine, blocks = (fitted.evaluation.get(key) for key in ("device", "engine", "block_points"))
-    plausible = isinstance(blocks, int) and 1 <= blocks <= LARGEST_BLOCK
+    plausible = type(blocks) is int and 1 <= blocks <= LARGEST_BLOCK
     return _Evaluation(
         "cuda" if device == "cuda" else "cpu",
         str(engine) if engine in ENGINES else "auto",

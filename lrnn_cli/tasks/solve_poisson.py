@@ -80,7 +80,7 @@ class PoissonTask:
         s = self.settings
         if self.solver == "lm":
             yield from solve_levenberg(
-                self.problem, self.solved, target=self.target, rank=s.rank, n_factors=s.dbar or 4,
+                self.problem, self.solved, target=self.target, rank=s.rank, n_factors=s.dbar,
                 omega=s.omega, n_steps=s.steps, seed=s.seed, time_s=s.time_s, should_stop=should_stop,
             )  # fmt: skip
             return

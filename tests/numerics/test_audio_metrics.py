@@ -15,6 +15,7 @@ from lrnn_cli.numerics.audio_metrics import (
     energy_quantile,
     lsd,
     mrstft,
+    occupied_part,
     power_spectrum,
 )
 
@@ -101,6 +102,16 @@ def test_quantiles_and_centroid_of_two_tones():
     assert energy_quantile(frequencies, power, 0.89) == 100
     assert energy_quantile(frequencies, power, 0.91) == 300
     assert centroid(frequencies, power) == pytest.approx(100 * 0.9 + 300 * 0.1)
+
+
+def test_how_much_of_the_spectrum_is_occupied():
+    t = np.arange(1000) / 1000
+    tone = power_spectrum(np.sin(2 * np.pi * 100 * t)[:, None], 1000)[1]
+    assert occupied_part(tone, 0.99) == pytest.approx(1 / 501)
+    # powers of white noise are exponential: those above x hold the part (1 + x) exp(-x) of the energy
+    noise = power_spectrum(RNG.normal(size=(20000, 1)), 1000)[1]
+    assert occupied_part(noise, 2 / math.e) == pytest.approx(1 / math.e, abs=0.02)
+    assert occupied_part(np.zeros(9), 0.99) == 0 and occupied_part(np.ones(9), 1.0) == 1
 
 
 def test_no_energy():

@@ -40,20 +40,6 @@ Crop = Annotated[
 ]
 
 
-def parse_size(text: str | None, option: str) -> tuple[int, int] | None:
-    """Read WxH.
-
-    Raises:
-        ConfigError: when it is not of that form.
-    """
-    if text is None:
-        return None
-    parts = text.lower().split("x")
-    if len(parts) != 2 or not all(p.isdecimal() and int(p) > 0 for p in parts):
-        raise ConfigError(f"{option}: expected WIDTHxHEIGHT such as 256x192, got {text!r}")
-    return int(parts[0]), int(parts[1])
-
-
 def parse_box(text: str | None, option: str) -> tuple[int, ...] | None:
     """Read x0,y0,x1,y1.
 
@@ -120,7 +106,7 @@ def command(
     The run folder is runs/NAME/MODEL-sSEED unless -o says otherwise.
     """
     flags: dict[str, Any] = {**locals()}
-    flags["resize"] = parse_size(resize, "--resize")
+    flags["resize"] = o.parse_size(resize, "--resize")
     flags["crop"] = parse_box(crop, "--crop")
     talk = Talk(quiet=quiet, verbose=verbose, json=json, data_on_stdout=output == "-")
 

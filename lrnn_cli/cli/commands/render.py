@@ -12,7 +12,6 @@ import typer
 
 from lrnn_cli.cli import options as o
 from lrnn_cli.cli.commands.fit_audio import parse_moment
-from lrnn_cli.cli.commands.fit_image import parse_size
 from lrnn_cli.cli.render import Talk
 from lrnn_cli.cli.render_audio import Sound, render_sound
 from lrnn_cli.errors import CheckpointError, ConfigError, OutputError
@@ -156,7 +155,7 @@ def command(
     reported.
     """
     talk = Talk(quiet=quiet, verbose=verbose, json=json, data_on_stdout=output == "-")
-    box, wanted = parse_region(region), parse_size(size, "--size")
+    box, wanted = parse_region(region), o.parse_size(size, "--size")
     if output == "-":
         talk.check_data_stdout()
 
