@@ -187,9 +187,7 @@ def layer_norm(values, scale, shift):
 def lrnn(state, x, *, family, omegas, gamma, centres):
     """An LRNN with the tensors of `state` (numpy, by their names in the module), layer by layer."""
     for k, (omega, centre) in enumerate(zip(omegas, centres, strict=True)):
-        layer = {
-            name.removeprefix(f"layers.{k}."): v for name, v in state.items() if f"layers.{k}." in name
-        }
+        layer = {name.removeprefix(f"layers.{k}."): v for name, v in state.items() if f"layers.{k}." in name}
         shape = (len(layer["amplitude"]), *layer["bias"].shape)
         a, w, c = (np.broadcast_to(layer[n], shape) for n in ("amplitude", "frequency", "phase"))
         args = (x, layer["weight"], layer["bias"], a, omega * w, c)

@@ -91,27 +91,6 @@ def parse_batch(text: str) -> int | str:
         ) from None
 
 
-def parse_size(text: str | None, option: str) -> tuple[int, int] | None:
-    """Reads WxH.
-
-    Args:
-        text: such as 256x192; None if the option was not given.
-        option: its name, for the message.
-
-    Returns:
-        Width and height, or None.
-
-    Raises:
-        ConfigError: when it is not of that form.
-    """
-    if text is None:
-        return None
-    parts = text.lower().split("x")
-    if len(parts) != 2 or not all(p.isdecimal() and int(p) > 0 for p in parts):
-        raise ConfigError(f"{option}: expected WIDTHxHEIGHT such as 256x192, got {text!r}")
-    return int(parts[0]), int(parts[1])
-
-
 def complete_models(incomplete: str) -> list[tuple[str, str]]:
     """Offers the models of the catalog to the shell.
 

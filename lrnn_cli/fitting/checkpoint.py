@@ -123,6 +123,9 @@ def load(path: Path) -> Fitted:
         spec, transform = header["model"], header["transform"]
         name, n_inputs, n_outputs = str(spec["name"]), int(spec["n_inputs"]), int(spec["n_outputs"])
         config = config_class(name)(**spec["config"])
+        if min(n_inputs, n_outputs) < 1:
+            sizes = f"{n_inputs} inputs, {n_outputs} outputs"
+            raise CheckpointError(f"{path}: the header makes no sense ({sizes})")
         n_weights = sum(t.numel() for t in tensors.values())
         if n_weights < n_inputs + n_outputs or int(getattr(config, "depth", 1)) > max(64, len(tensors)):
             raise CheckpointError(f"{path}: header and weights do not agree")
@@ -166,7 +169,7 @@ def load(path: Path) -> Fitted:
             raise CheckpointError(f"{path}: the header makes no sense ({problem})")
         return fitted
     except (
-        KeyError,
+        LookupError,
         TypeError,
         ValueError,
         ValidationError,

@@ -136,7 +136,7 @@ def _draw_error_histogram(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
     axes.axvline(
         max(float(np.sqrt(np.square(error).mean())), edges[0]), color="black", linewidth=0.8, label="rms"
     )
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper left")
 
 
 def _spectrogram(x: np.ndarray, rate: int) -> np.ndarray:

@@ -40,7 +40,7 @@ def draw_training(axes: Axes, history: list[dict[str, Any]]) -> None:
     marks = [(s, db) for s, db in marks if db is not None and db == db]
     if marks:
         axes.plot(*zip(*marks, strict=True), "o", color="#d1495b", markersize=4, label="went back")
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="lower right")
     axes.set_xlabel("seconds")
     axes.set_ylabel("PSNR of the batches, dB")
     axes.set_title("training")

@@ -26,7 +26,7 @@ from lrnn_cli.objectives.samples import Samples
 from lrnn_cli.signals.signal import Signal
 
 LONG_RUN_S = 20.0  # training time from which compiling a kernel, a few seconds once per machine, pays
-LONG_RUN_WORK = 2e9  # the same in points x parameters, for runs limited by steps
+LONG_RUN_WORK = 2e11  # the same in points x parameters, for runs limited by steps
 
 
 class ModelChoice(BaseModel):
@@ -81,7 +81,7 @@ class Plan:
 
 
 def auto_batch(n_points: int) -> int:
-    """Return the points per step of `--batch-points auto`: a sixteenth of the signal, from 1024 to 8192."""
+    """Return the points per step of `--batch-points auto`: a 32nd of the signal, from 1024 to 8192."""
     return min(n_points, max(1024, min(8192, n_points // 32)))
 
 
@@ -123,7 +123,7 @@ def make_plan(signal: Signal, choice: ModelChoice, fit: FitSettings) -> Plan:
     batch = min(batch, n_points)
     runner = BlockRunner(device, block_points=None if fit.block_points == "auto" else int(fit.block_points))
     work = (fit.steps or 0) * batch * n_params
-    long_run = (fit.time_s or 0) >= LONG_RUN_S or work >= LONG_RUN_WORK * 100
+    long_run = (fit.time_s or 0) >= LONG_RUN_S or work >= LONG_RUN_WORK
     family = config.kernel_family
     engine = (
         choose_engine(fit.engine, family=family, dtype=dtype, device=device, long_run=long_run)

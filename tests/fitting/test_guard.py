@@ -4,9 +4,7 @@ import math
 
 import pytest
 
-from lrnn_cli.fitting.guard import (
-    BREAK_OUT_STEPS, DEAD_STEPS, NOISE, SMOOTHING, Guard, Verdict
-)  # fmt: skip
+from lrnn_cli.fitting.guard import BREAK_OUT_STEPS, DEAD_STEPS, NOISE, SMOOTHING, Guard, Verdict  # fmt: skip
 
 
 def judge(losses, *, variance=1.0, smoothing=0.0, progress=0.5, enabled=True):
@@ -42,7 +40,7 @@ def test_breaking_out_is_called_when_it_lasts(smoothing):
 
 def test_a_short_excursion_is_fine():
     excursion = [50.0] * (BREAK_OUT_STEPS - 1)
-    losses = falling(50) + (excursion + [0.3]) * 3
+    losses = falling(50) + [*excursion, 0.3] * 3
     assert set(judge(losses)[0]) == {Verdict.FINE}
 
 

@@ -11,7 +11,7 @@ from lrnn_cli.fitting.least_squares import solve_head, training_loss
 from tests import references
 from tests.fitting.support import CPU, SIREN, Table, make_trainer, picture, samples_of
 
-LAW = settings(max_examples=150)
+LAW = settings(max_examples=100)
 COLUMNS = st.sampled_from(["random", "same", "constant", "zero", "huge", "tiny", "one-hot", "nearly same"])
 
 
@@ -62,6 +62,7 @@ def test_the_loss_never_rises(kinds, n, n_outputs, block, seed, dtype):
     assert torch.equal(model.table, table)  # only the head changes
 
 
+@settings(max_examples=40)
 @given(st.integers(1, 5), st.integers(1, 3), st.integers(0, 10**6))
 def test_the_solution_is_that_of_numpy(n_features, n_outputs, seed):
     model, samples = problem(["random"] * n_features, 40, n_outputs, seed)

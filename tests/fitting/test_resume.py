@@ -126,7 +126,10 @@ def set_in(*keys, value):
     "change, words",
     [
         (set_in("run_key", value="other"), "written by a run with another input, configuration or number"),
-        (set_in("format", value="lrnn.checkpoint/1"), "expected format lrnn.resume/1, got 'lrnn.checkpoint/1'"),
+        (
+            set_in("format", value="lrnn.checkpoint/1"),
+            "expected format lrnn.resume/1, got 'lrnn.checkpoint/1'",
+        ),
         (set_in("progress", value={}), "resume state is incomplete"),
         (set_in("progress", "step", value="many"), "resume state is incomplete"),
         (set_in("progress", "step", value=math.inf), "resume state is incomplete"),
@@ -139,7 +142,10 @@ def set_in(*keys, value):
         (lambda header, tensors: header.pop("guard"), "resume state is incomplete"),
         (lambda header, tensors: tensors.pop("weight.0"), "resume state is incomplete"),
         (lambda header, tensors: tensors.pop("good.weight.1"), "resume state is incomplete"),
-        (lambda header, tensors: tensors.update({"weight.0": torch.zeros(3, 5)}), "resume state is incomplete"),
+        (
+            lambda header, tensors: tensors.update({"weight.0": torch.zeros(3, 5)}),
+            "resume state is incomplete",
+        ),
         (lambda header, tensors: tensors.update({"optimizer.99.step": torch.zeros(1)}), "resume state is"),
     ],
 )

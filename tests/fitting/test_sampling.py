@@ -37,8 +37,8 @@ def test_passes_differ_and_seeds_differ():
     first = draw(BatchSampler(50, 25, 0), 4)
     assert first[:2] != first[2:]
     assert sorted(first[0] + first[1]) == sorted(first[2] + first[3])
-    orders = {tuple(sum(draw(BatchSampler(50, 25, seed), 2), [])) for seed in [0, 1, 2, 255, 256, 512, 2**30]}
-    assert len(orders) == 7  # also of seeds that share their low bits
+    seeds = [0, 1, 2, 255, 256, 512, 2**30]  # some share their low bits
+    assert len({tuple(BatchSampler(50, 49, seed).next().tolist()) for seed in seeds}) == 7
 
 
 def test_all_points_at_once_come_in_their_own_order():

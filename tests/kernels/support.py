@@ -26,7 +26,7 @@ def draw(n, d, n_factors, n_neurons, width, *, seed, dtype=torch.float64):
 
 
 def plant_zeros(inputs, family, places):
-    """Make the factors at these places (j, k) exactly 0 for offset 1, gamma 1/2, centre -1/2 and one component."""
+    """Make the factors (j, k) at these places exactly 0, given one component and the constants returned."""
     _, _, _, amplitude, frequency, phase = inputs
     with torch.no_grad():
         for j, k in places:

@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 from lrnn_cli.kernels import dispatch, fused, native
 from lrnn_cli.kernels.families import FAMILIES
 from tests.kernels.support import (
-    FAMILY, INPUTS, compiled_engine, draw, plant_zeros, value_and_gradients
+    FAMILY,
+    INPUTS,
+    compiled_engine,
+    draw,
+    plant_zeros,
+    value_and_gradients,
 )  # fmt: skip
 
 LAW = settings(max_examples=80)

@@ -135,7 +135,10 @@ def test_a_compiler_that_fails(cache, monkeypatch, tmp_path):
     broken.chmod(0o755)
     monkeypatch.setenv("CC", str(broken))
     assert native.compiler() == str(broken)
-    assert (choose().name, choose().reason) == ("fused", "compiling or loading native.c failed on this machine")
+    assert (choose().name, choose().reason) == (
+        "fused",
+        "compiling or loading native.c failed on this machine",
+    )
     with pytest.raises(ConfigError, match="compiling or loading"):
         choose("compiled")
     assert list(cache.iterdir()) == []  # nothing half done is left behind

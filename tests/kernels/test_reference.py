@@ -31,7 +31,9 @@ def test_equals_plain_loops(family, n, d, n_factors, n_neurons, width, offset, c
     expected = references.product_layer(*[t.numpy() for t in inputs], **constants)
     found = reference.product_layer(*inputs, **constants).numpy()
     assert found.shape == (n, n_neurons)
-    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12 * max(1, np.abs(expected).max(initial=0)))
+    np.testing.assert_allclose(
+        found, expected, rtol=1e-12, atol=1e-12 * max(1, np.abs(expected).max(initial=0))
+    )
 
 
 def test_every_family_has_a_second_opinion():

@@ -58,9 +58,7 @@ def test_the_published_setting():
 def test_wide_steps_give_the_nearest():
     config, n_params = fit_budget("lrnn", {"dbar": 256, "depth": 3}, 20_000, n_inputs=2, n_outputs=1)
     assert abs(n_params / 20_000 - 1) > TOLERANCE  # the caller says so
-    others = [
-        parameters_of("lrnn", config.model_copy(update={"rank": rank}), 2, 1) for rank in range(1, 10)
-    ]
+    others = [parameters_of("lrnn", config.model_copy(update={"rank": rank}), 2, 1) for rank in range(1, 10)]
     assert n_params == min(others, key=lambda n: abs(n - 20_000))
 
 

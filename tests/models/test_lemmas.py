@@ -19,8 +19,8 @@ from tests.models.support import make
 
 DBARS = [1, 2, 4, 16, 64, 256]
 SIGMA_G = 0.7
-# phi is nearly log-normal for large D, of kurtosis 21 at s = 0.7: 40 000 values, of which those of one neuron and
-# those at one point are related, give its variance to some 5 %.
+# phi is nearly log-normal for large D, of kurtosis 21 at s = 0.7: 40 000 values, of which those of one neuron
+# and those at one point are related, give its variance to some 5 %.
 N_NEURONS, N_POINTS, CHUNKS, N_INPUTS = 400, 20, 5, 32
 TOLERANCE = 1.2
 
@@ -77,7 +77,7 @@ def test_lemma_1_holds_in_the_first_layer_for_sines(dbar):
 
 @pytest.mark.parametrize("dbar", [1, 2, 4, 8, 16])
 def test_lemma_1_holds_in_the_first_layer_for_the_default_family(dbar):
-    """Not for any D: at one point all g_j share |x|, on which their mean depends for all families but the sine."""
+    """Not for any D: at one point all g_j share |x|, on which their means depend, except for sines."""
     phi, slopes, _ = ratios("spder", dbar, first=True)
     assert phi < TOLERANCE
     assert slopes < TOLERANCE

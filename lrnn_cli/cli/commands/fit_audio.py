@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from lrnn_cli.cli import options as o
+from lrnn_cli.cli.parse import parse_moment
 from lrnn_cli.cli.render import Talk
 from lrnn_cli.errors import ConfigError
 
@@ -53,22 +54,6 @@ Subtype = Annotated[
         rich_help_panel=PANEL,
     ),
 ]
-
-
-def parse_moment(text: str | None, option: str) -> float | None:
-    """Read a time that may be 0.
-
-    Raises:
-        ConfigError: when it is no time.
-    """
-    if text is None:
-        return None
-    if text.strip().rstrip("s") in ("0", "0.0"):
-        return 0.0
-    try:
-        return o.parse_time(text)
-    except ConfigError as error:
-        raise ConfigError(f"{option}: {error}") from None
 
 
 def parse_segments(text: str | None) -> int | str | None:

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 import typer
 
 from lrnn_cli.cli import options as o
+from lrnn_cli.cli.parse import parse_box, parse_size
 from lrnn_cli.cli.render import Talk
-from lrnn_cli.errors import ConfigError
 
 PANEL = "The image"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -38,20 +38,6 @@ Crop = Annotated[
         "--crop", metavar="X0,Y0,X1,Y1", help="Crop first; X1 and Y1 are not included.", rich_help_panel=PANEL
     ),
 ]
-
-
-def parse_box(text: str | None, option: str) -> tuple[int, ...] | None:
-    """Read x0,y0,x1,y1.
-
-    Raises:
-        ConfigError: when these are not four whole numbers.
-    """
-    if text is None:
-        return None
-    parts = text.split(",")
-    if len(parts) != 4 or not all(p.strip().isdecimal() for p in parts):
-        raise ConfigError(f"{option}: expected four whole numbers X0,Y0,X1,Y1, got {text!r}")
-    return tuple(int(p) for p in parts)
 
 
 def command(
@@ -106,7 +92,7 @@ def command(
     The run folder is runs/NAME/MODEL-sSEED unless -o says otherwise.
     """
     flags: dict[str, Any] = {**locals()}
-    flags["resize"] = o.parse_size(resize, "--resize")
+    flags["resize"] = parse_size(resize, "--resize")
     flags["crop"] = parse_box(crop, "--crop")
     talk = Talk(quiet=quiet, verbose=verbose, json=json, data_on_stdout=output == "-")
 
