@@ -184,6 +184,8 @@ class Run:
 def finished(program: Program, tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("finished")
     image = write_png(folder / "waves.png", colours())
-    done = program("fit-image", image, *SMALL, "-o", folder / "run", "--json", cwd=folder)
+    done = program(
+        "fit-image", image, *SMALL, "--engine", "fused", "-o", folder / "run", "--json", cwd=folder
+    )
     assert done.code == 0, done.err
     return Run(image, folder / "run", done)
