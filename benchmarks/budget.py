@@ -2,7 +2,7 @@
 
 For LRNN and SIREN:
 
-    python -m benchmarks.budget [--time 15]
+    python -m benchmarks.budget [--time 6]
 """
 
 import argparse
@@ -17,7 +17,7 @@ IMAGES = ("camera256", "astronaut256", "chelsea256")
 def main() -> None:
     """Run everything and store the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--time", type=float, default=15.0)
+    parser.add_argument("--time", type=float, default=6.0)
     parser.add_argument("--params", default="200k")
     args = parser.parse_args()
     rows = []

@@ -60,19 +60,19 @@ def start(sigma: Sigma, shape: tuple[int, int, int], *, spread: float, sigma_g: 
         the functions, in the default precision.
     """
     width = shape[0]
-    number = torch.arange(width, dtype=torch.get_default_dtype()).view(-1, 1, 1).expand(shape)
     phase = torch.empty(shape).uniform_(-math.pi, math.pi)
     if width == 1:
         phase = torch.zeros_like(phase)  # b does the same
+    if sigma not in ("bspline", "fourier"):
+        centre, deviation = moments(sigma, spread, width)
+        return Start(torch.full(shape, sigma_g / deviation), torch.ones(shape), phase, centre)
+    number = torch.arange(width, dtype=torch.get_default_dtype()).view(-1, 1, 1).expand(shape)
     if sigma == "bspline":
         amplitude = torch.randn(shape) * (sigma_g / math.sqrt(bspline_energy(3)))
         knots = (width - 1) / 2 - number
         return Start(amplitude, torch.ones(shape), knots, 0.0, fixed=("frequency", "phase"))
-    if sigma == "fourier":
-        size = sigma_g * math.sqrt(2.0 / sum(1 / m**2 for m in range(1, width + 1)))
-        return Start(size / (number + 1), number + 1, phase, 0.0, fixed=("frequency",))
-    centre, deviation = moments(sigma, spread, width)
-    return Start(torch.full(shape, sigma_g / deviation), torch.ones(shape), phase, centre)
+    size = sigma_g * math.sqrt(2.0 / sum(1 / m**2 for m in range(1, width + 1)))
+    return Start(size / (number + 1), number + 1, phase, 0.0, fixed=("frequency",))
 
 
 @lru_cache

@@ -84,7 +84,8 @@ class ProductLayer(nn.Module):
         self.engine = "reference"
         bound = 1.0 / n_inputs if first else math.sqrt(3.0 / n_inputs) / self.omega
         self.weight = nn.Parameter(torch.empty(dbar, rank, n_inputs).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(dbar, rank).uniform_(-math.pi, math.pi) / self.omega)
+        largest = math.pi / self.omega
+        self.bias = nn.Parameter(torch.empty(dbar, rank).uniform_(-largest, largest))
         spread = self.omega * bound * math.sqrt(n_inputs) / 3.0 if first else 1.0
         initial = start(config.sigma, (width, dbar, functions), spread=spread, sigma_g=config.sigma_g)
         self.centre = initial.centre
