@@ -238,6 +238,31 @@ def test_a_lucky_batch_is_no_target():
     assert trainer._target_reached()
 
 
+def spoilt_after_the_last_step(amount):
+    trainer = make_trainer(picture(), SIREN, steps=30)
+    happened, last = [], None
+    for step in trainer.run():
+        happened.append(step.event)
+        if step.step == 30 and last is None:  # the record of how it ended has this number, too
+            last = weights(trainer)
+            with torch.no_grad():
+                trainer.parameters[0].add_(amount)
+    return trainer, happened, last
+
+
+def test_a_last_state_that_is_worse_is_not_kept():
+    trainer, happened, _ = spoilt_after_the_last_step(0.3)
+    assert happened[-1] == "kept the better state of step 20"
+    assert same(weights(trainer), trainer.snapshot.weights)
+    assert trainer.final_loss == training_loss(trainer.model, trainer.samples, trainer.runner)
+
+
+def test_a_last_state_that_is_better_is_kept():
+    trainer, happened, last = spoilt_after_the_last_step(0.0)
+    assert happened[-1] is None
+    assert same(weights(trainer), last)
+
+
 def test_records():
     trainer = make_trainer(picture(), SIREN, lr=2e-3, steps=40, schedule="exp:0.1", warmup_steps=4)
     records = list(trainer.run())

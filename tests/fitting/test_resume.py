@@ -8,6 +8,7 @@ import safetensors.torch
 import torch
 
 from lrnn_cli.errors import CheckpointError
+from lrnn_cli.fitting import loop
 from lrnn_cli.fitting.guard import Verdict
 from lrnn_cli.fitting.resume import encode_state, restore_state
 from tests.cases import CASES, case_id
@@ -54,6 +55,7 @@ def check(tmp_path, case, disturb=None, **options):
     assert same(weights(second), weights(whole))
     assert second.final_loss == whole.final_loss
     assert (second.counts, second.guard, second.outcome) == (whole.counts, whole.guard, whole.outcome)
+    return expected
 
 
 @pytest.mark.parametrize("case", [LRNN, SIREN], ids=["lrnn", "siren"])
@@ -65,8 +67,17 @@ def test_the_same_bits(tmp_path, case, batch, disturb):
 
 @pytest.mark.parametrize("optimizer", ["adamw", "nadam", "sgd"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_same_bits_for_other_optimisers(tmp_path, optimizer, dtype):
-    check(tmp_path, SIREN, go_back, batch=31, optimizer=optimizer, dtype=dtype, lr=3e-3)
+@pytest.mark.parametrize("disturb", [None, go_back])
+def test_the_same_bits_for_other_optimisers(tmp_path, optimizer, dtype, disturb):
+    check(tmp_path, SIREN, disturb, batch=31, optimizer=optimizer, dtype=dtype, lr=3e-3)
+
+
+def test_the_same_bits_on_a_plateau(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "PLATEAU_STEPS", 8)
+    monkeypatch.setattr(loop, "PLATEAU_GAIN", 0.0)  # every step is one of a plateau
+    records = check(tmp_path, SIREN, batch=31)
+    happened = [step for step, _, _, event in records if event and "on a plateau" in event]
+    assert happened == [8, 16, 24, 32, 40]
 
 
 @pytest.mark.parametrize("case", CASES, ids=case_id)
