@@ -77,7 +77,7 @@ def test_lemma_1_holds_in_the_first_layer_for_sines(dbar):
 
 @pytest.mark.parametrize("dbar", [1, 2, 4, 8, 16])
 def test_lemma_1_holds_in_the_first_layer_for_the_default_family(dbar):
-    """Not for any D: at one point all g_j share |x|, on which their means depend, except for sines."""
+    """Not for any D: at one point all g_j share |x|, on which their means depend where sigma is not odd."""
     phi, slopes, _ = ratios("spder", dbar, first=True)
     assert phi < TOLERANCE
     assert slopes < TOLERANCE
