@@ -35,6 +35,10 @@ from lrnn_cli.models.contract import CoordinateModel, ModelConfig
 # its start.
 RATE_FACTORS = {"layers.0.weight": 0.3, "norm": 3.0, "amplitude": 10.0, "phase": 10.0, "bias": 0.3}
 
+# At one point all g_j of the first layer share |x|, on which the mean of a sigma that is not odd depends:
+# with more factors than this, signs alternate there, or Lemma 1 would fail.
+SHARED_FACTORS = 16
+
 STEADY_OMEGA = 60.0  # rad per half span, the largest omega_0 at which RATE_FACTORS hold for the first layer
 
 
@@ -89,6 +93,8 @@ class ProductLayer(nn.Module):
         spread = self.omega * bound * math.sqrt(n_inputs) / 3.0 if first else 1.0
         initial = start(config.sigma, (width, dbar, functions), spread=spread, sigma_g=config.sigma_g)
         self.centre = initial.centre
+        if first and dbar > SHARED_FACTORS:
+            initial.amplitude[:, 1::2].neg_()
         for name in ("amplitude", "frequency", "phase"):
             values = getattr(initial, name).contiguous()
             if name in initial.fixed:
