@@ -144,7 +144,7 @@ class Lrnn(CoordinateModel):
         return coords
 
     def rate_factor(self, name: str) -> float:
-        """Return the factor on the learning rate of a parameter, from the search in `benchmarks/`.
+        """Return the factor on the learning rate of a parameter, from early trials.
 
         What is multiplied by omega_0 of the first layer must move the less the larger that is, or the
         frequencies learned never settle: beyond `STEADY_OMEGA` the factor falls as 1 / omega_0
