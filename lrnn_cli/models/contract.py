@@ -15,7 +15,7 @@ class ModelConfig(BaseModel):
     """Base of the configurations: frozen, an unknown key is an error.
 
     `width_key` names the integer field that `--params` solves for; `default_lr` and `default_lstsq` are the
-    training settings found for the model by the search in `benchmarks/`.
+    training settings used unless the user gives others.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())

@@ -15,8 +15,8 @@ these arguments, and all a are the positive number that gives g the variance sig
 are: see there.
 
 Source: S. Maharaj and P. B. Nair, Deep Learning with Learnable Product-Structured Activations, ICLR 2026.
-The paper leaves the constants of the initialisation open; those above were chosen by the search in
-`benchmarks/`.
+The paper leaves the constants of the initialisation open; those above come from early trials,
+not stored.
 """
 
 import math
