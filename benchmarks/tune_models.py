@@ -46,6 +46,8 @@ OPTIONS: dict[str, tuple[str, ...]] = {  # searched besides the learning rate
     "mfn": ("scale",),
     "kan": ("grid",),
     "maxout": ("pieces",),
+    "polynomial": ("degree",),
+    "multiplicative": ("overlap",),
 }
 
 
@@ -105,7 +107,8 @@ def fit(model: str, trial: int, signal: Signal, budget: dict[str, Any]) -> dict[
 
 def run_trial(model: str, trial: int, budget: dict[str, Any]) -> dict[str, Any]:
     """All signals of one trial of one model."""
-    signals = [*images(budget["size"], budget["seed"]), *sounds(budget["samples"], budget["seed"])]
+    pictures = images(budget["size"], budget["seed"])[: budget["pictures"]]
+    signals = [*pictures, *sounds(budget["samples"], budget["seed"])]
     return {
         "model": model,
         "trial": trial,
@@ -186,6 +189,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--models", default=",".join(CATALOG), help="names with commas between them")
     parser.add_argument("--params", type=int, default=50_000)
     parser.add_argument("--size", type=int, default=128, help="side of the pictures")
+    parser.add_argument("--pictures", type=int, default=4, help="how many of the four")
     parser.add_argument("--samples", type=int, default=16_000, help="length of the sounds, at 8 kHz")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--batch-points", default="auto")
@@ -198,6 +202,7 @@ def main(argv: list[str] | None = None) -> None:
         "fit": {**length, "device": args.device, "batch_points": args.batch_points},
         "params": args.params,
         "size": args.size,
+        "pictures": args.pictures,
         "samples": args.samples,
         "seed": args.seed,
     }

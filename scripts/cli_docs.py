@@ -3,8 +3,10 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+from lrnn_cli.cli.group import load
 from lrnn_cli.cli.table import COMMANDS
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "cli.md"
@@ -20,10 +22,17 @@ def page(*arguments: str) -> str:
     return "\n".join(line.rstrip() for line in done.stdout.strip().splitlines())
 
 
+def names() -> Iterator[str]:
+    """Yield the commands, those of a group after the group's own name."""
+    for name, row in COMMANDS.items():
+        yield name
+        yield from (f"{name} {inner}" for inner in getattr(load(name, row), "commands", {}))
+
+
 def document() -> str:
     """Return docs/cli.md as it should be."""
     parts = ["# Commands", "", "Generated from the help pages by `scripts/cli_docs.py`; do not edit."]
-    for name in ("", *COMMANDS):
+    for name in ("", *names()):
         parts += ["", f"## lrnn {name}".rstrip(), "", "```text", page(*name.split()), "```"]
     return "\n".join(parts) + "\n"
 

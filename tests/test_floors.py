@@ -13,6 +13,7 @@ PACKAGE = ROOT / "lrnn_cli"
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
+    ("studies",),
     ("runs",),
     ("tasks",),
     ("fitting",),

@@ -4,8 +4,8 @@ import itertools
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,8 @@ from lrnn_cli.cli.render import Talk
 from lrnn_cli.errors import ConfigError, FitError, InputError
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from lrnn_cli.signals.signal import Signal
     from lrnn_cli.tasks.regression import SignalTask
 
@@ -34,6 +36,29 @@ class Kind:
 
 
 @dataclass(frozen=True)
+class Medium:
+    """A kind of signal, as the command that fits it names its parts.
+
+    Attributes:
+        name: its group in the settings, such as `image`.
+        options: the class of that group.
+        flags: flag → key in that group.
+        read: from name, group and the bytes of stdin, None for a file, to the signal.
+        task: from signal and group to the task.
+        suffixes: of the files taken from a folder.
+        names: from the group to what is fitted, where that is no file: then there are no inputs.
+    """
+
+    name: str
+    options: "type[BaseModel]"
+    flags: Mapping[str, str]
+    read: Callable[[str, Any, bytes | None], "Signal"]
+    task: Callable[["Signal", Any], "SignalTask"]
+    suffixes: tuple[str, ...]
+    names: Callable[[Any], Sequence[str]] | None = None
+
+
+@dataclass(frozen=True)
 class Choices:
     """The options of a fitting command that are about folders and output, not about the fit."""
 
@@ -42,6 +67,44 @@ class Choices:
     skip_existing: bool
     resume: bool
     dry_run: bool
+
+
+def fit_command(inputs: Sequence[str], flags: Mapping[str, Any], medium: Medium) -> int:
+    """Do what a fitting command does once its own options are read.
+
+    Args:
+        inputs: files and folders, or - for stdin.
+        flags: the values of all options by name, those of `shared.MODEL` and `shared.FITTING` among them.
+        medium: what is fitted.
+
+    Returns:
+        the exit code, as `run_inputs`.
+    """
+    from lrnn_cli.cli.settings import dump, resolve
+
+    talk = Talk(
+        quiet=flags["quiet"],
+        verbose=flags["verbose"],
+        json=flags["json"],
+        data_on_stdout=flags["output"] == "-",
+    )
+    settings, preset_name = resolve(
+        flags, kind=medium.name, options=medium.options, signal_flags=medium.flags
+    )
+    if flags["print_config"]:
+        import yaml
+
+        talk.out(yaml.safe_dump(dump(settings), sort_keys=False).rstrip())
+        return ExitCode.OK
+    group = getattr(settings, medium.name)
+    kind = Kind(
+        read=lambda name, data: medium.read(name, group, data),
+        task=lambda signal: medium.task(signal, group),
+        suffixes=medium.suffixes,
+    )
+    choices = Choices(**{field.name: flags[field.name] for field in fields(Choices)})
+    found = expand(inputs, kind.suffixes) if medium.names is None else medium.names(group)
+    return run_inputs(found, kind, settings, preset_name, choices, talk)
 
 
 def expand(inputs: Sequence[str], suffixes: tuple[str, ...]) -> list[str]:

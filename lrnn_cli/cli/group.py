@@ -37,11 +37,16 @@ def load(name: str, row: CommandRow) -> Any:
         row: its row of the table.
 
     Returns:
-        A Typer command.
+        A Typer command, or a group where the row names a `typer.Typer`.
     """
     module, _, function = row.target.partition(":")
+    found = getattr(importlib.import_module(module), function)
+    if isinstance(found, typer.Typer):
+        group = typer.main.get_command(found)
+        group.name = name
+        return group
     single = typer.Typer(add_completion=False, rich_markup_mode="rich", context_settings=_CONTEXT)
-    single.command(name)(getattr(importlib.import_module(module), function))
+    single.command(name)(found)
     return typer.main.get_command(single)
 
 

@@ -4,10 +4,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lrnn_cli.cli.merge import load_yaml, merge, nest
+from lrnn_cli.cli.merge import load_yaml, merge, nest, parse_settings
 from lrnn_cli.errors import ConfigError
 
-_SHAPES = "box:0,0:1,2, disc:0,0:1, annulus:0,0:0.5:1, l-shape or polygon:0,0:2,0:1,1"
+_SHAPES = (
+    "box:0,0:1,2, disc:0,0:1, annulus:0,0:0.5:1, l-shape, polygon:0,0:2,0:1,1 "
+    "or implicit:-2,-1:2,1:x^2/4+y^2-1"
+)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
 
 
@@ -42,6 +45,7 @@ def resolve_problem(flags: Mapping[str, Any], solve_flags: Sequence[str]) -> Any
             "problem.parameters": _parameters(flags.get("param")) or None,
             **{f"solve.{key}": flags.get(key) for key in solve_flags},
             "solve.time_s": flags.get("time"),
+            "solve.options": _model_options(flags) or None,
         }
     )
     preset: dict[str, Any] = {}
@@ -81,7 +85,7 @@ def parse_domain(text: str) -> dict[str, Any]:
 
     Args:
         text: one of box:LOWER:UPPER, disc:CENTRE:RADIUS, annulus:CENTRE:INNER:OUTER, l-shape,
-            polygon:V1:V2:….
+            polygon:V1:V2:…, implicit:LOWER:UPPER:EXPRESSION.
 
     Returns:
         the data of the domain.
@@ -90,6 +94,7 @@ def parse_domain(text: str) -> dict[str, Any]:
         ConfigError: when it is none of these.
     """
     kind, *parts = text.strip().lower().split(":")
+    level = parts.pop() if kind == "implicit" and len(parts) == 3 else None
     try:
         numbers = [[float(number) for number in part.split(",")] for part in parts]
     except ValueError:
@@ -101,6 +106,8 @@ def parse_domain(text: str) -> dict[str, Any]:
         return {"kind": "box", "lower": numbers[0], "upper": numbers[1]}
     if kind == "disc" and sizes == [2, 1]:
         return {"kind": "disc", "centre": numbers[0], "radius": numbers[1][0]}
+    if level is not None and sizes == [2, 2]:
+        return {"kind": "implicit", "lower": numbers[0], "upper": numbers[1], "expression": level}
     if kind == "annulus" and sizes == [2, 1, 1]:
         return {"kind": "annulus", "centre": numbers[0], "inner": numbers[1][0], "outer": numbers[2][0]}
     if kind == "polygon" and set(sizes) <= {2} and len(parts) == len(numbers):
@@ -119,6 +126,15 @@ def _boundary(flags: Mapping[str, Any]) -> dict[str, dict[str, str]]:
                 raise ConfigError(f"--{kind} {item!r}: side {side} has a condition already")
             found[side] = {kind: text.strip()}
     return found
+
+
+def _model_options(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Return --depth, --width and --set as options of the model."""
+    given = {key: flags.get(key) for key in ("depth", "width")}
+    return {
+        **{key: value for key, value in given.items() if value is not None},
+        **parse_settings(flags.get("set")),
+    }
 
 
 def _parameters(items: Sequence[str] | None) -> dict[str, float]:

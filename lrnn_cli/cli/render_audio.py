@@ -3,11 +3,9 @@
 import hashlib
 import time
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from lrnn_cli.cli.render import Talk
-from lrnn_cli.errors import CheckpointError, OutputError
+from lrnn_cli.cli.rendering import Rendering
+from lrnn_cli.errors import CheckpointError
 
 
 @dataclass(frozen=True)
@@ -21,25 +19,12 @@ class Sound:
     subtype: str | None = None
 
 
-def render_sound(
-    run: Path,
-    found: Any,
-    sound: Sound,
-    output: str | None,
-    force: bool,
-    machine_options: dict[str, Any],
-    talk: Talk,
-) -> int:
+def render_sound(sound: Sound, to: Rendering) -> int:
     """Play a fitted sound into a file, and say what it is.
 
     Args:
-        run: as named by the user.
-        found: the run, of `runs.find`.
         sound: what to play.
-        output: file, or - for stdout; None for a name in the run folder.
-        force: whether to overwrite.
-        machine_options: device, threads and engine, as `tasks.render.make_machine` takes them.
-        talk: the program's voice.
+        to: of which run, and where to.
 
     Returns:
         the exit code.
@@ -53,10 +38,8 @@ def render_sound(
     from lrnn_cli.tasks import render_audio
     from lrnn_cli.tasks.render import make_machine
 
-    fitted = found.fitted
-    given = None if output in (None, "-") else Path(str(output))
-    if given is not None and given.is_dir():
-        raise OutputError(f"{given}: is a folder; name a file with a suffix such as .wav")
+    fitted, talk = to.found.fitted, to.talk
+    given = to.given(".wav")
     try:
         extract = render_audio.make_extract(
             fitted,
@@ -69,11 +52,9 @@ def render_sound(
             fitted, extract, given.suffix if given else None, sound.subtype
         )
     except CheckpointError as error:
-        raise CheckpointError(f"{found.checkpoint}: {error}") from error
-    path = given or found.folder.path / render_audio.default_name(extract, output_suffix(container))
-    if output != "-" and path.exists() and not force:
-        raise OutputError(f"{path} exists; --force overwrites it, -o chooses another file")
-    machine = make_machine(fitted, **machine_options)
+        raise CheckpointError(f"{to.found.checkpoint}: {error}") from error
+    path = to.free_path(given, render_audio.default_name(extract, output_suffix(container)))
+    machine = make_machine(fitted, **to.machine_options)
     began = time.perf_counter()
     try:
         values = render_audio.play(fitted, extract, machine.runner)
@@ -94,34 +75,28 @@ def render_sound(
         )
     for note in notes:
         talk.note(note)
-    if output == "-":
+    if to.to_stdout:
         talk.data(content)
     else:
         atomic_write(path, content)
     seconds = time.perf_counter() - began
-    record = {
-        "output": "-" if output == "-" else str(path),
-        "checkpoint": str(found.checkpoint),
-        "samples": extract.n_samples,
-        "channels": fitted.n_outputs,
-        "sample_rate": extract.rate_hz,
-        "start_s": extract.start_s,
-        "duration_s": extract.duration_s,
-        "speed": extract.speed,
-        "container": container,
-        "dtype": subtype,
-        "clipped_samples": n_clipped,
-        "beyond_original_nyquist_db": beyond_db,
-        "device": str(machine.runner.device),
-        "engine": machine.engine.name,
-        "notes": notes,
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "seconds": round(seconds, 4),
-    }
-    where = "" if output == "-" else f" -> {path}"
-    talk.result(
-        f"{run}: {extract.n_samples} samples at {extract.rate_hz} Hz, {container} {subtype}, "
-        f"{seconds:.1f} s{where}",
-        record,
+    record = to.record(
+        path,
+        samples=extract.n_samples,
+        channels=fitted.n_outputs,
+        sample_rate=extract.rate_hz,
+        start_s=extract.start_s,
+        duration_s=extract.duration_s,
+        speed=extract.speed,
+        container=container,
+        dtype=subtype,
+        clipped_samples=n_clipped,
+        beyond_original_nyquist_db=beyond_db,
+        device=str(machine.runner.device),
+        engine=machine.engine.name,
+        notes=notes,
+        sha256=hashlib.sha256(content).hexdigest(),
     )
+    told = f"{extract.n_samples} samples at {extract.rate_hz} Hz, {container} {subtype}"
+    to.finish(path, told, record, seconds)
     return 0

@@ -5,11 +5,11 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from lrnn_cli.cli.render import Talk
-from lrnn_cli.errors import CheckpointError, OutputError
+from lrnn_cli.cli.rendering import Rendering
+from lrnn_cli.errors import CheckpointError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,25 +28,12 @@ class Picture:
     dtype: str | None = None
 
 
-def render_picture(
-    run: Path,
-    found: Any,
-    picture: Picture,
-    output: str | None,
-    force: bool,
-    machine_options: dict[str, Any],
-    talk: Talk,
-) -> int:
+def render_picture(picture: Picture, to: Rendering) -> int:
     """Draw a fitted image into a file, and say what it is.
 
     Args:
-        run: as named by the user.
-        found: the run, of `runs.find`.
         picture: what to draw.
-        output: file, or - for stdout; None for a name in the run folder.
-        force: whether to overwrite.
-        machine_options: device, threads and engine for `tasks.render.make_machine`.
-        talk: the program's voice.
+        to: of which run, and where to.
 
     Returns:
         The exit code.
@@ -61,23 +48,19 @@ def render_picture(
     from lrnn_cli.signals.image_write import check_image, output_suffix
     from lrnn_cli.tasks import render
 
-    fitted, box = found.fitted, picture.region
-    given = None if output in (None, "-") else Path(str(output))
-    if given is not None and given.is_dir():
-        raise OutputError(f"{given}: is a folder; name a file with a suffix such as .png")
+    fitted, talk, box = to.found.fitted, to.talk, picture.region
+    given = to.given(".png")
     container = container_for_suffix(given.suffix) if given else None
     view = render.make_view(fitted, size=picture.size, scale=picture.scale, region=box)
     try:
         form = render.choose_format(fitted, container, picture.dtype)
     except CheckpointError as error:
-        raise CheckpointError(f"{found.checkpoint}: {error}") from error
+        raise CheckpointError(f"{to.found.checkpoint}: {error}") from error
     shape = (view.height, view.width, fitted.n_outputs)
     check_size(view.height, view.width, container=form.container)
     check_image(shape, container=form.container, dtype=form.dtype)
-    path = given or found.folder.path / _default_name(view, output_suffix(form.container), box is not None)
-    if output != "-" and path.exists() and not force:
-        raise OutputError(f"{path} exists; --force overwrites it, -o chooses another file")
-    machine = render.make_machine(fitted, **machine_options)
+    path = to.free_path(given, _default_name(view, output_suffix(form.container), box is not None))
+    machine = render.make_machine(fitted, **to.machine_options)
     for note in (*form.notes, *machine.notes):
         talk.note(note)
     height, width = fitted.shape
@@ -89,22 +72,21 @@ def render_picture(
         bands = _count_rows(render.draw(fitted, view, form, machine.runner), view.height, talk)
         write_image(file, bands, shape, container=form.container, dtype=form.dtype, channels=form.channels)
 
-    record: dict[str, Any] = {
-        "output": "-" if output == "-" else str(path),
-        "checkpoint": str(found.checkpoint),
-        "width": view.width,
-        "height": view.height,
-        "region": list(view.region),
-        "container": form.container,
-        "dtype": form.dtype,
-        "channels": list(form.channels),
-        "device": str(machine.runner.device),
-        "engine": machine.engine.name,
-        "notes": [*form.notes, *machine.notes],
-    }
+    record = to.record(
+        path,
+        width=view.width,
+        height=view.height,
+        region=list(view.region),
+        container=form.container,
+        dtype=form.dtype,
+        channels=list(form.channels),
+        device=str(machine.runner.device),
+        engine=machine.engine.name,
+        notes=[*form.notes, *machine.notes],
+    )
     began = time.perf_counter()
     try:
-        if output == "-":
+        if to.to_stdout:
             with tempfile.TemporaryFile() as copy:
                 write(copy)
                 copy.seek(0)
@@ -117,13 +99,8 @@ def render_picture(
                 record["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
     finally:
         machine.runner.close()
-    seconds = time.perf_counter() - began
-    record["seconds"] = round(seconds, 4)
-    where = "" if output == "-" else f" -> {path}"
-    summary = (
-        f"{run}: {view.width}x{view.height} pixels, {form.container} {form.dtype}, {seconds:.1f} s{where}"
-    )
-    talk.result(summary, record)
+    told = f"{view.width}x{view.height} pixels, {form.container} {form.dtype}"
+    to.finish(path, told, record, time.perf_counter() - began)
     return 0
 
 

@@ -69,7 +69,7 @@ def resolve(
     user = overlay(yaml, given)
     model_name = _model_name(user)
     name = flags.get("preset") or DEFAULT_PRESET
-    below = preset(name, model_name)
+    below = preset(name, model_name, kind)
     user_model, user_fit = user.get("model") or {}, user.get("fit") or {}
     if isinstance(user_fit, Mapping) and {"steps", "time_s"} & set(user_fit):
         # a budget of one's own replaces the preset's, whatever its unit

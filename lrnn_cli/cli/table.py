@@ -17,6 +17,7 @@ class CommandRow:
 
     Attributes:
         target: `package.module:function`; the function's docstring is the text of the command's own `--help`.
+            A `typer.Typer` in its place is a group of commands.
         summary: one line for `lrnn --help` and for completion.
         panel: the group of commands that it is listed with.
     """
@@ -33,9 +34,13 @@ def _row(stem: str, summary: str, panel: str) -> CommandRow:
 COMMANDS: dict[str, CommandRow] = {
     "fit-image": _row("fit_image", "Fit a network to an image and write what it learned.", FIT),
     "fit-audio": _row("fit_audio", "Fit a network to a sound and write what it learned.", FIT),
+    "fit-function": _row("fit_function", "Fit a network to a function, named or written as a formula.", FIT),
     "solve-poisson": _row("solve_poisson", "Solve an elliptic equation with a product network.", FIT),
+    "reconstruct-ct": _row("reconstruct_ct", "Reconstruct a CT slice from few views.", FIT),
     "render": _row("render", "Draw a fitted signal again, at any size.", USE),
     "info": _row("info", "Show what a checkpoint or run folder holds.", USE),
+    "compare": _row("compare", "Compare models on the same inputs with the same means.", USE),
+    "study": _row("study", "Run, follow and report on many fits described by one file.", USE),
     "models": _row("models", "List the models, their options and their sources.", KNOW),
     "doctor": _row("doctor", "Check this installation: versions, devices, engines.", KNOW),
 }

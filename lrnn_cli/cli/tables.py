@@ -3,7 +3,7 @@
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from lrnn_cli.cli.failures import one_line
 from lrnn_cli.cli.render import Talk
@@ -18,6 +18,7 @@ def show_table(
     header: Sequence[str] = (),
     title: str = "",
     numeric: Sequence[int] = (),
+    bold: Collection[tuple[int, int]] = (),
 ) -> None:
     """Writes a table to stdout.
 
@@ -27,11 +28,12 @@ def show_table(
         header: names of the columns; without them two columns read "name value".
         title: a line above.
         numeric: columns that are aligned to the right.
+        bold: row and column of the cells that stand out at a terminal.
     """
     cells = [[_cell(str(cell)) for cell in row] for row in rows]
     stream = sys.stdout
     on_terminal = stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
-    text = _rich(cells, header, title, numeric) if on_terminal else plain(cells, header, title, numeric)
+    text = _rich(cells, header, title, numeric, bold) if on_terminal else plain(cells, header, title, numeric)
     talk.out(text)
 
 
@@ -54,7 +56,13 @@ def plain(rows: Sequence[Sequence[str]], header: Sequence[str], title: str, nume
     return "\n".join(text)
 
 
-def _rich(rows: Sequence[Sequence[str]], header: Sequence[str], title: str, numeric: Sequence[int]) -> str:
+def _rich(
+    rows: Sequence[Sequence[str]],
+    header: Sequence[str],
+    title: str,
+    numeric: Sequence[int],
+    bold: Collection[tuple[int, int]],
+) -> str:
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -71,8 +79,8 @@ def _rich(rows: Sequence[Sequence[str]], header: Sequence[str], title: str, nume
         name = Text(header[k]) if header else ""
         style = "bold" if k == 0 else None
         table.add_column(name, justify="right" if k in numeric else "left", style=style, overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, row))
+    for i, row in enumerate(rows):
+        table.add_row(*(Text(cell, "bold" if (i, k) in bold else "") for k, cell in enumerate(row)))
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, highlight=False, width=_width())
     console.print(table)

@@ -106,6 +106,16 @@ def read(path: Path, expected_format: str) -> tuple[dict[str, Tensor], dict[str,
     return tensors, header
 
 
+def format_of(path: Path) -> str | None:
+    """Return the format that the header of a file names; None for any file that was not written by lrnn."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("lrnn", "null"))
+    except (SafetensorError, OSError, ValueError, RuntimeError, RecursionError):
+        return None
+    return str(header.get("format")) if isinstance(header, dict) else None
+
+
 def load(path: Path) -> Fitted:
     """Read a checkpoint and rebuild its model, on the CPU.
 
@@ -184,7 +194,8 @@ def load(path: Path) -> Fitted:
 
 def _implausible(fitted: Fitted) -> str:
     """Say what of a header, each part of which has the right type, cannot be; empty if all can."""
-    if len(fitted.shape) != fitted.n_inputs or min(fitted.shape, default=0) < 1:
+    n_axes = 1 if fitted.signal.get("scattered") is True else fitted.n_inputs
+    if len(fitted.shape) != n_axes or min(fitted.shape, default=0) < 1:
         return f"shape {list(fitted.shape)} for {fitted.n_inputs} coordinates"
     if not (math.isfinite(fitted.shift) and 0 < fitted.scale < math.inf and 0 < fitted.peak < math.inf):
         return f"shift {fitted.shift:g}, scale {fitted.scale:g}, peak {fitted.peak:g}"

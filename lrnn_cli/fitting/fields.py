@@ -16,9 +16,12 @@ from torch import Tensor
 from lrnn_cli.errors import CheckpointError, ConfigError
 from lrnn_cli.fitting import checkpoint
 from lrnn_cli.fitting.enrichment import Enrichment, SingularFunction
-from lrnn_cli.fitting.linear_features import ProductFeatures
+from lrnn_cli.fitting.linear_features import ProductFeatures, jet_in_blocks
 from lrnn_cli.fitting.separable import AxisBasis, SeparableField
+from lrnn_cli.models.catalog import build, config_class
+from lrnn_cli.models.contract import CoordinateModel, ModelConfig, count_parameters
 from lrnn_cli.numerics.jets import Jet
+from lrnn_cli.numerics.taylor import field_jet
 from lrnn_cli.objectives.poisson import Problem, ProblemConfig, compile_problem
 
 FORMAT = "lrnn.solution/1"
@@ -70,7 +73,35 @@ class ProductField:
         return replace(self, shift=self.shift + by)
 
 
-AnyField = ProductField | SeparableField
+@dataclass(frozen=True)
+class NetworkField:
+    """u = m s N((x - c) / h): a model of the catalog, the bounding box mapped to [-1, 1]^d, s a constant."""
+
+    problem: Problem
+    name: str
+    config: ModelConfig
+    model: CoordinateModel
+    scale: float = 1.0
+
+    @property
+    def n_coefficients(self) -> int:
+        """Parameters of the model."""
+        return count_parameters(self.model)
+
+    def jet(self, points: Tensor) -> Jet:
+        """Return value, gradient and Laplacian."""
+        return jet_in_blocks(self._jet, points)
+
+    def _jet(self, points: Tensor) -> Jet:
+        lower, upper = (points.new_tensor(b) for b in self.problem.domain.bounds())
+        found = field_jet(self.model, points, origin=(lower + upper) / 2, scale=(upper - lower) / 2)
+        plain = Jet(found.value.detach(), found.gradient.detach(), found.laplacian.detach())
+        total = plain * points.new_tensor(self.scale)
+        mask = self.problem.domain.mask(points) if self.problem.hard else None
+        return total if mask is None else mask * total
+
+
+AnyField = ProductField | SeparableField | NetworkField
 
 
 def encode(solution: AnyField, problem: Problem, about: dict[str, Any]) -> bytes:
@@ -85,6 +116,15 @@ def encode(solution: AnyField, problem: Problem, about: dict[str, Any]) -> bytes
                 f"axis{k}.combination": axis.combination,
             }
         header["field"] = {"kind": "separable", "ends": [[axis.lower, axis.upper] for axis in solution.axes]}
+    elif isinstance(solution, NetworkField):
+        tensors = dict(solution.model.state_dict())
+        config = solution.config.model_dump(mode="json")
+        header["field"] = {
+            "kind": "network",
+            "model": solution.name,
+            "config": config,
+            "scale": solution.scale,
+        }
     else:
         tensors = {
             "weight": solution.features.weight,
@@ -118,6 +158,8 @@ def load(path: Path) -> tuple[AnyField, Problem, dict[str, Any]]:
         about = header["field"]
         if about["kind"] == "separable":
             return _separable(tensors, about["ends"], problem), problem, header
+        if about["kind"] == "network":
+            return _network(tensors, about, problem), problem, header
         features = ProductFeatures(tensors["weight"], tensors["bias"], tensors["amplitude"])
         enrichment = Enrichment(tuple(SingularFunction(**entry) for entry in about["functions"]))
         n_factors, rank, d = features.weight.shape
@@ -129,14 +171,36 @@ def load(path: Path) -> tuple[AnyField, Problem, dict[str, Any]]:
         )
         expected = ((n_factors, rank), (n_factors, 1, rank), (rank,), (len(enrichment),))
         if d != problem.n_inputs or found != expected:
-            raise CheckpointError(f"{path}: header and weights do not agree")
+            raise CheckpointError("header and weights do not agree")
         loaded = ProductField(
             problem, features, tensors["head"], enrichment, tensors["singular"], float(about["shift"])
         )
         return loaded, problem, header
-    except (KeyError, TypeError, ValueError, ValidationError, ConfigError) as error:
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    except (KeyError, TypeError, ValueError, RuntimeError, ValidationError, ConfigError) as error:
         reason = f"{type(error).__name__}: {error}".split("\n")[0]
         raise CheckpointError(f"{path}: the header makes no sense ({reason})") from error
+
+
+def _network(tensors: dict[str, Tensor], about: dict[str, Any], problem: Problem) -> NetworkField:
+    name = str(about["model"])
+    config = config_class(name)(**about["config"])
+    if int(getattr(config, "depth", 1)) > max(64, len(tensors)):
+        raise CheckpointError("header and weights do not agree")
+    with torch.device("meta"):  # so that a header cannot ask for more memory than the file has bytes
+        model = build(name, config, n_inputs=problem.n_inputs, n_outputs=1)
+    expected = {key: tuple(t.shape) for key, t in model.state_dict().items()}
+    if expected != {key: tuple(t.shape) for key, t in tensors.items()}:
+        raise CheckpointError("header and weights do not agree")
+    if {t.dtype for t in tensors.values()} != {torch.float64}:
+        raise CheckpointError("expected weights in float64")
+    model.load_state_dict(tensors, assign=True)
+    model.requires_grad_(False)
+    use_engine = getattr(model, "use_engine", None)
+    if use_engine is not None:
+        use_engine("reference")  # differentiable by coordinates, in any precision
+    return NetworkField(problem, name, config, model, float(about["scale"]))
 
 
 def _separable(tensors: dict[str, Tensor], ends: list[list[float]], problem: Problem) -> SeparableField:

@@ -1,7 +1,6 @@
-"""Training all weights of a product network on an equation: Levenberg-Marquardt, geodesic acceleration.
+"""Training all weights of a network on an equation: Levenberg-Marquardt with geodesic acceleration.
 
-The residuals are ρ(θ) = L u_θ - t at weighted rows, θ = (a, b, v, S). With the dense Jacobian J (n, P) a
-step is
+The residuals are ρ(θ) = L u_θ - t at weighted rows. With the dense Jacobian J (n, P) a step is
 
     δ = -(JᵀJ + λ I)⁻¹ Jᵀρ,
     ρ'' = (2 / h) ((ρ(θ + h δ) - ρ(θ)) / h - J δ),      h = 0.1,
@@ -10,8 +9,8 @@ step is
 taken when 2 |α| ≤ 0.75 |δ| and the sum of squares falls; λ goes down after a step and up after a refusal. The
 acceleration α follows the curved valley of the sum of squares and is what brings six digits instead of four.
 
-J is in closed form: a row of neuron ℓ depends on z_j, v_j, β·a_j and the Gram entries of that neuron
-alone, so that one differentiation to these (n, r) numbers gives every column by elementwise products.
+For product networks J is in closed form (`numerics.product_jacobian`), for other models of the catalog it
+takes a backward pass per row. Only the lower half of JᵀJ is computed, in tiles on all threads.
 
 Source: M. K. Transtrum and J. P. Sethna, Improvements to the Levenberg-Marquardt algorithm, 2012. Least
 squares for S alone is no good start: it makes S huge.
@@ -23,17 +22,20 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
 
 from lrnn_cli.errors import ConfigError, FitError
-from lrnn_cli.fitting.fields import ProductField
-from lrnn_cli.fitting.linear_features import ProductFeatures, draw_features
+from lrnn_cli.fitting.blocks import BlockRunner
+from lrnn_cli.fitting.catalog_network import start_catalog_network
+from lrnn_cli.fitting.fields import AnyField
+from lrnn_cli.fitting.product_network import start_network
 from lrnn_cli.fitting.solve_linear import Solved, SolveStep
-from lrnn_cli.numerics.calculus import combine_factors, product_rows, sine_factors
+from lrnn_cli.models.contract import ModelConfig
 from lrnn_cli.numerics.rows import Rows
-from lrnn_cli.objectives.collocation import N_HELDOUT, collocate, measure_scales
+from lrnn_cli.objectives.collocation import N_HELDOUT, TRAINING_FLOOR, collocate, measure_scales
 from lrnn_cli.objectives.poisson import Problem
 
 LM_DIMENSIONS = (1, 20)
@@ -50,87 +52,27 @@ TRIES_BEYOND = (0.5,)
 TRIAL_STEPS = 8
 START_DAMPING = 1e-2
 OVERFIT = 30.0
+STEPS = 400
+_TILES = 4  # of JᵀJ per axis
 
 
-@dataclass(frozen=True)
-class Network:
-    """A shallow product network.
-
-    Features, output layer S (r,), and a constant where the boundary is not hard.
-    """
-
-    features: ProductFeatures
-    head: Tensor
-    shift: Tensor
+class Network(Protocol):
+    """What can be trained here."""
 
     def vector(self) -> Tensor:
-        """Return all parameters as one vector (P,)."""
-        f = self.features
-        parts = (f.weight, f.bias, f.amplitude, self.head, self.shift)
-        return torch.cat([part.reshape(-1) for part in parts])
+        """Return θ (P,)."""
 
-    def moved(self, step: Tensor) -> Network:
+    def moved(self, step: Tensor) -> Self:
         """Return the network with θ + step."""
-        f = self.features
-        parts = (f.weight, f.bias, f.amplitude, self.head, self.shift)
-        new = [
-            part + piece.reshape(part.shape)
-            for part, piece in zip(parts, step.split([p.numel() for p in parts]), strict=True)
-        ]
-        return Network(ProductFeatures(new[0], new[1], new[2]), new[3], new[4])
 
-    def residual(self, rows: Rows) -> Tensor:
+    def residual(self, rows: Rows, runner: BlockRunner) -> Tensor:
         """Return ρ (n,)."""
-        f = self.features
-        values = product_rows(f.weight, f.bias, sine_factors(f.amplitude), rows) @ self.head
-        return values + rows.zeroth * self.shift.sum() - rows.target
 
-    def jacobian(self, rows: Rows) -> tuple[Tensor, Tensor]:
-        """Return ρ (n,) and J (n, P) in closed form."""
-        f = self.features
-        weight, n = f.weight, len(rows)
-        n_factors, rank, d = weight.shape
-        z = torch.matmul(rows.points, weight.transpose(1, 2)) + f.bias[:, None]
-        gram = torch.einsum("jrd,krd->jkr", weight, weight)[:, :, None].expand(-1, -1, n, -1)
-        leaves = [
-            leaf.detach().clone().requires_grad_(True)
-            for leaf in (
-                z, f.amplitude.expand(-1, n, -1), gram, torch.matmul(rows.first, weight.transpose(1, 2)),
-            )
-        ]  # fmt: skip
-        with torch.enable_grad():
-            z, amplitude, gram, along = leaves
-            product, partial, laplacian = combine_factors(*sine_factors(amplitude)(z), gram)
-            values = rows.second[:, None] * laplacian + rows.zeroth[:, None] * product
-            for e, m in zip(partial, along, strict=True):
-                values = values + e * m
-            by_z, by_v, by_gram, by_along = torch.autograd.grad(values.sum(), leaves)
-        values = values.detach()
-        symmetric = by_gram + by_gram.transpose(0, 1)
-        jacobian = torch.empty(n, n_factors * rank * (d + 2) + rank + len(self.shift), dtype=torch.float64)
-        inner = jacobian[:, : n_factors * rank * d].view(n, n_factors, rank, d)
-        torch.mul(by_z.movedim(0, 1)[..., None], rows.points[:, None, None], out=inner)
-        inner += by_along.movedim(0, 1)[..., None] * rows.first[:, None, None]
-        for k in range(n_factors):
-            inner += symmetric[:, k].movedim(0, 1)[..., None] * weight[k]
-        inner *= self.head[:, None]
-        position = n_factors * rank * d
-        for part in (by_z, by_v):
-            columns = jacobian[:, position : position + n_factors * rank].view(n, n_factors, rank)
-            torch.mul(part.movedim(0, 1), self.head, out=columns)
-            position += n_factors * rank
-        jacobian[:, position : position + rank] = values
-        jacobian[:, position + rank :] = rows.zeroth[:, None]
-        return values @ self.head + rows.zeroth * self.shift.sum() - rows.target, jacobian
+    def jacobian(self, rows: Rows, runner: BlockRunner) -> tuple[Tensor, Tensor]:
+        """Return ρ (n,) and J (n, P)."""
 
-
-def start_network(problem: Problem, rank: int, n_factors: int, omega: float, seed: int) -> Network:
-    """Draw a network: inner weights as for least squares, S ~ 0.1 N(0, 1) / √r."""
-    features = draw_features(problem.domain.bounds(), rank, n_factors, omega, seed)
-    generator = torch.Generator().manual_seed(seed + 1)
-    head = torch.randn(rank, generator=generator, dtype=torch.float64) * (0.1 / math.sqrt(rank))
-    shift = torch.zeros(0 if problem.hard else 1, dtype=torch.float64)
-    return Network(features, head, shift)
+    def field(self, problem: Problem) -> AnyField:
+        """Return the solution that it stands for."""
 
 
 @dataclass(frozen=True)
@@ -142,11 +84,30 @@ class State:
     damping: float
 
 
-def levenberg_step(state: State, rows: Rows) -> State:
+def default_factors(n_inputs: int) -> int:
+    """Return D where none is given: 4 in up to three dimensions, 2 beyond."""
+    return 4 if n_inputs <= 3 else 2
+
+
+def lower_gram(jacobian: Tensor, runner: BlockRunner) -> Tensor:
+    """Return JᵀJ (P, P); what lies above the tiles on the diagonal is not computed."""
+    n = jacobian.shape[1]
+    normal = jacobian.new_zeros(n, n)
+    edges = [n * k // _TILES for k in range(_TILES + 1)]
+
+    def tile(k: int) -> None:
+        start, stop = edges[k], edges[k + 1]
+        torch.matmul(jacobian[:, start:stop].T, jacobian[:, :stop], out=normal[start:stop, :stop])
+
+    list(runner.map(tile, list(reversed(range(_TILES)))))
+    return normal
+
+
+def levenberg_step(state: State, rows: Rows, runner: BlockRunner) -> State:
     """Take one accepted step, raising λ as often as it needs; the same state when no step helps."""
     network = state.network
-    residual, jacobian = network.jacobian(rows)
-    normal = jacobian.T @ jacobian
+    residual, jacobian = network.jacobian(rows, runner)
+    normal = lower_gram(jacobian, runner)
     gradient = jacobian.T @ residual
     damping = state.damping
     diagonal = normal.diagonal().clone()
@@ -155,12 +116,12 @@ def levenberg_step(state: State, rows: Rows) -> State:
         factor, failed = torch.linalg.cholesky_ex(normal)
         if not int(failed):
             step = -torch.cholesky_solve(gradient[:, None], factor)[:, 0]
-            probe = network.moved(PROBE * step).residual(rows)
+            probe = network.moved(PROBE * step).residual(rows, runner)
             second = (2 / PROBE) * ((probe - residual) / PROBE - jacobian @ step)
             bend = -torch.cholesky_solve((jacobian.T @ second)[:, None], factor)[:, 0]
             if 2 * float(bend.norm()) <= BEND * float(step.norm()):
                 moved = network.moved(step + bend / 2)
-                cost = float(moved.residual(rows).square().sum())
+                cost = float(moved.residual(rows, runner).square().sum())
                 if cost < state.cost:
                     return State(moved, cost, max(damping * DOWN, LAMBDA[0]))
         damping *= UP
@@ -175,12 +136,14 @@ def solve_levenberg(
     rank: int | None = None,
     n_factors: int | None = None,
     omega: float | None = None,
-    n_steps: int = 400,
+    model: tuple[str, ModelConfig] | None = None,
+    n_steps: int | None = None,
     seed: int = 0,
     time_s: float | None = None,
+    threads: int = 1,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[SolveStep]:
-    """Train a product network on a problem, yielding a record per step.
+    """Train a network on a problem, yielding a record per step.
 
     Args:
         problem: what to solve, in any dimension up to 20.
@@ -189,9 +152,12 @@ def solve_levenberg(
         rank: r; chosen so that there are some 800 parameters if left out.
         n_factors: D; 4 in up to three dimensions and 2 beyond if left out.
         omega: largest frequency of the inner weights at the start; chosen by a few steps each if left out.
-        n_steps: most steps.
+        model: name and configuration of another model of the catalog than the shallow product network; rank,
+            n_factors and omega then mean nothing.
+        n_steps: most steps, after those of the trials.
         seed: of the initial weights.
         time_s: no step is begun after this many seconds.
+        threads: of the CPU.
         should_stop: asked before each step.
 
     Yields:
@@ -201,68 +167,128 @@ def solve_levenberg(
         ConfigError: when there are too many parameters for a dense Jacobian.
         FitError: when no step lowers the residual.
     """
-    began = time.perf_counter()
-    d = problem.n_inputs
-    n_factors = n_factors or (4 if d <= 3 else 2)
-    rank = rank or max(8, min(DEFAULT_RANK, BUDGET // (n_factors * (d + 2) + 1)))
-    n_parameters = rank * (n_factors * (d + 2) + 1) + 1
-    if n_parameters > MOST_PARAMETERS:
-        raise ConfigError(
-            f"--solver lm: {n_parameters} parameters, at most {MOST_PARAMETERS} for a dense Jacobian; "
-            "lower --rank"
-        )
-    scales = measure_scales(problem)
-    rows = collocate(problem, round(ROWS_PER_PARAMETER * n_parameters), scales).rows
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # the runner spreads the work: many small operations, few large ones
+    runner = BlockRunner(torch.device("cpu"), threads=threads)
+    try:
+        training = _Training(problem, target, n_steps or STEPS, seed, time_s, runner, should_stop)
+        if model is None:
+            yield from training.product(rank, n_factors, omega)
+        else:
+            yield from training.catalog(*model)
+        training.finish(solved)
+    finally:
+        runner.close()
+        torch.set_num_threads(before)
 
-    def elapsed() -> float:
-        return time.perf_counter() - began
 
-    def over() -> bool:
-        return should_stop() or (time_s is not None and elapsed() > time_s)
+class _Training:
+    """What the steps of one run share."""
 
-    def fresh(frequency: float) -> State:
-        network = start_network(problem, rank, n_factors, frequency, seed)
-        return State(network, float(network.residual(rows).square().sum()), START_DAMPING)
+    def __init__(
+        self,
+        problem: Problem,
+        target: float,
+        n_steps: int,
+        seed: int,
+        time_s: float | None,
+        runner: BlockRunner,
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self.problem, self.target, self.n_steps, self.seed = problem, target, n_steps, seed
+        self.time_s, self.runner, self.should_stop = time_s, runner, should_stop
+        self.began = time.perf_counter()
+        self.scales = measure_scales(problem, floor=TRAINING_FLOOR)
+        self.about: dict[str, object] = {"solver": "lm"}
+        self.notes: list[str] = []
+        self.count = 0
+        self.state: State
 
-    tries = (omega,) if omega else TRIES if d <= 3 else TRIES_BEYOND
-    states = {frequency: fresh(frequency) for frequency in tries}
-    count = 0
-    for frequency in tries if len(tries) > 1 else ():
-        for _ in range(TRIAL_STEPS):
-            if not over():
-                states[frequency] = levenberg_step(states[frequency], rows)
-                count += 1
-    chosen = min(states, key=lambda frequency: states[frequency].cost)
-    state = states[chosen]
-    if len(tries) > 1:
-        yield SolveStep(
-            count, math.sqrt(state.cost), elapsed(), count / (n_steps + count),
-            event=f"omega {chosen:g}: residual {math.sqrt(state.cost):.1e} after {TRIAL_STEPS} steps",
-        )  # fmt: skip
-    for k in range(n_steps):
-        if over() or math.sqrt(state.cost) <= target:
-            break
-        state = levenberg_step(state, rows)
-        count += 1
-        if state.damping >= LAMBDA[1]:
-            solved.notes.append("no further step lowers the residual")
-            break
-        share = (k + 1) / n_steps if time_s is None else max((k + 1) / n_steps, min(1.0, elapsed() / time_s))
-        yield SolveStep(count, math.sqrt(state.cost), elapsed(), share, steps_per_s=count / elapsed())
-    network = state.network
-    if not bool(torch.isfinite(network.vector()).all()):
-        raise FitError("Levenberg-Marquardt: the weights are not finite; use a smaller --omega")
-    heldout = collocate(problem, N_HELDOUT, scales, heldout_seed=seed + 17).rows
-    residual = float(network.residual(heldout).norm())
-    if residual > OVERFIT * math.sqrt(state.cost):
-        solved.notes.append(
-            f"the residual on held-out points, {residual:.1e}, is far above that of the training rows"
-        )
-    about: dict[str, object] = {
-        "solver": "lm", "features": "product", "n_features": rank, "n_factors": n_factors, "omega": chosen,
-        "rows": len(rows), "singular_functions": 0, "steps": count,
-        "residual_training": math.sqrt(state.cost),
-    }  # fmt: skip
-    solution = ProductField(problem, network.features, network.head, shift=float(network.shift.sum()))
-    solved.offer(solution, residual, about, target)
-    solved.reached = math.sqrt(state.cost) <= target
+    def product(self, rank: int | None, n_factors: int | None, omega: float | None) -> Iterator[SolveStep]:
+        """Train a shallow product network, from the best of a few starts."""
+        problem, d = self.problem, self.problem.n_inputs
+        n_factors = n_factors or default_factors(d)
+        rank = rank or max(8, min(DEFAULT_RANK, BUDGET // (n_factors * (d + 2) + 1)))
+        self._lay_rows(rank * (n_factors * (d + 2) + 1) + (not problem.hard))
+        tries = (omega,) if omega else TRIES if d <= 3 else TRIES_BEYOND
+        states = {
+            frequency: self._state(start_network(problem, rank, n_factors, frequency, self.seed))
+            for frequency in tries
+        }
+        for frequency in tries if len(tries) > 1 else ():
+            for _ in range(TRIAL_STEPS):
+                if not self._over():
+                    states[frequency] = self._step(states[frequency])
+        chosen = min(states, key=lambda frequency: states[frequency].cost)
+        self.about |= {
+            "features": "product", "n_features": rank, "n_factors": n_factors, "omega": chosen,
+            "singular_functions": 0,
+        }  # fmt: skip
+        self.state = states[chosen]
+        if len(tries) > 1:
+            reached = f"residual {math.sqrt(self.state.cost):.1e} after {TRIAL_STEPS} steps"
+            yield self._record(0, f"omega {chosen:g}: {reached}")
+        yield from self._descend()
+
+    def catalog(self, name: str, config: ModelConfig) -> Iterator[SolveStep]:
+        """Train a model of the catalog."""
+        few = collocate(self.problem, 200, self.scales).rows
+        network = start_catalog_network(self.problem, name, config, self.seed, few, self.runner)
+        self._lay_rows(len(network.vector()))
+        self.about |= {"model": name, **config.model_dump(mode="json"), "output_scale": network.scale}
+        self.state = self._state(network)
+        yield from self._descend()
+
+    def finish(self, solved: Solved) -> None:
+        """Measure the network on held-out points and offer it as the solution."""
+        network, loss = self.state.network, math.sqrt(self.state.cost)
+        if not bool(torch.isfinite(network.vector()).all()):
+            raise FitError("Levenberg-Marquardt: the weights are not finite; use a smaller --omega")
+        heldout = collocate(self.problem, N_HELDOUT, self.scales, heldout_seed=self.seed + 17).rows
+        residual = float(network.residual(heldout, self.runner).norm())
+        solved.notes += self.notes
+        if residual > OVERFIT * loss:
+            solved.notes.append(
+                f"the residual on held-out points, {residual:.1e}, is far above that of the training rows"
+            )
+        about = {**self.about, "rows": len(self.rows), "steps": self.count, "residual_training": loss}
+        solved.offer(network.field(self.problem), residual, about, self.target)
+        solved.reached = loss <= self.target
+
+    def _lay_rows(self, n_parameters: int) -> None:
+        if n_parameters > MOST_PARAMETERS:
+            raise ConfigError(
+                f"--solver lm: {n_parameters} parameters, at most {MOST_PARAMETERS} for a dense Jacobian; "
+                "lower --rank or --params"
+            )
+        self.rows = collocate(self.problem, round(ROWS_PER_PARAMETER * n_parameters), self.scales).rows
+
+    def _state(self, network: Network) -> State:
+        cost = float(network.residual(self.rows, self.runner).square().sum())
+        return State(network, cost, START_DAMPING)
+
+    def _step(self, state: State) -> State:
+        self.count += 1
+        return levenberg_step(state, self.rows, self.runner)
+
+    def _descend(self) -> Iterator[SolveStep]:
+        for k in range(self.n_steps):
+            if self._over() or math.sqrt(self.state.cost) <= self.target:
+                return
+            self.state = self._step(self.state)
+            if self.state.damping >= LAMBDA[1]:
+                self.notes.append("no further step lowers the residual")
+                return
+            yield self._record(k + 1)
+
+    def _record(self, step: int, event: str | None = None) -> SolveStep:
+        seconds = time.perf_counter() - self.began
+        share = step / self.n_steps
+        if self.time_s is not None:
+            share = max(share, min(1.0, seconds / self.time_s))
+        loss = math.sqrt(self.state.cost)
+        return SolveStep(self.count, loss, seconds, share, steps_per_s=self.count / seconds, event=event)
+
+    def _over(self) -> bool:
+        late = self.time_s is not None and time.perf_counter() - self.began > self.time_s
+        return self.should_stop() or late

@@ -1,4 +1,4 @@
-"""Evaluating a fit on any grid in bounded memory."""
+"""Evaluating a fit on any grid, or at any points, in bounded memory."""
 
 from collections.abc import Iterator
 
@@ -7,18 +7,19 @@ from torch import Tensor
 
 from lrnn_cli.fitting.blocks import BlockRunner, ranges
 from lrnn_cli.fitting.checkpoint import Fitted
-from lrnn_cli.numerics.coords import Grid
+from lrnn_cli.numerics.points import Places
 
 
-def predict(fitted: Fitted, grid: Grid, runner: BlockRunner) -> Tensor:
+def predict(fitted: Fitted, grid: Places, runner: BlockRunner) -> Tensor:
     """Return the stored-unit values of a fit on a grid, float32 (n_1, ..., n_d, c), on the CPU.
 
-    Blocks start at fixed places, so that the same grid gives the same bits whatever the number of threads.
+    At scattered points they are (n, c). Blocks start at fixed places, so that the same grid gives the same
+    bits whatever the number of threads.
     """
     return next(predict_parts(fitted, grid, runner, grid.size)).reshape(*grid.shape, fitted.n_outputs)
 
 
-def predict_parts(fitted: Fitted, grid: Grid, runner: BlockRunner, part_points: int) -> Iterator[Tensor]:
+def predict_parts(fitted: Fitted, grid: Places, runner: BlockRunner, part_points: int) -> Iterator[Tensor]:
     """Yield the values of `predict` part by part: in bounded memory, and with the same bits.
 
     Args:

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from lrnn_cli.fitting.linear_features import jet_in_blocks
-from lrnn_cli.numerics.domains import gauss
+from lrnn_cli.numerics.gauss import gauss
 from lrnn_cli.numerics.jets import Jet
 
 CUTOFF = 1e-12  # singular values below this part of the largest are left out

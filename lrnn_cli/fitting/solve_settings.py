@@ -1,6 +1,6 @@
 """How to solve an equation: one frozen, validated record."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -10,9 +10,17 @@ class SolveSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    solver: Literal["auto", "lstsq", "lm"] = Field(
-        "auto", description="least squares, Levenberg-Marquardt, or by the dimension"
+    solver: Literal["auto", "lstsq", "lm", "adam", "lbfgs"] = Field(
+        "auto", description="least squares, Levenberg-Marquardt, Adam, L-BFGS, or by model and dimension"
     )
+    model: str | None = Field(
+        None, description="a model of the catalog; the shallow product network if left out"
+    )
+    params: int | None = Field(None, ge=1, description="parameter budget of a trained network")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="further fields of the model's configuration"
+    )
+    lr: float | None = Field(None, gt=0, description="peak rate of Adam; the model's own when left out")
     features: Literal["auto", "product", "separable"] = Field(
         "auto", description="of the least-squares solver"
     )
@@ -23,7 +31,9 @@ class SolveSettings(BaseModel):
     omega: float | None = Field(None, gt=0, description="largest frequency at the start; chosen if left out")
     until: float | None = Field(None, gt=0, description="relative residual at which to stop")
     time_s: float | None = Field(None, gt=0, description="begin nothing new after this many seconds")
-    steps: int = Field(400, ge=1, description="most steps of Levenberg-Marquardt")
+    steps: int | None = Field(
+        None, ge=1, description="most steps of training; 400 of lm, 2000 of adam and lbfgs when left out"
+    )
     enrich: bool = Field(True, description="add the singular functions of re-entrant corners")
     reference: Literal["auto", "chebyshev", "fd", "none"] = Field(
         "auto", description="classical solver to compare with"

@@ -21,6 +21,7 @@ class Row:
     """One model: `module` in this folder with classes `cls` and `cls + "Config"`.
 
     `published` holds the authors' own setting for images, for `--preset paper`; None where none is known.
+    `published_sound` is the one for sounds (docs/audio.md says what of it is published).
     """
 
     module: str
@@ -28,6 +29,7 @@ class Row:
     summary: str
     citation: str
     published: dict[str, Any] | None = None
+    published_sound: dict[str, Any] | None = None
 
 
 def _paper(
@@ -50,6 +52,9 @@ def _paper(
     return {"model": model, "fit": fit}
 
 
+# Their time runs over [-100, 100] with omega_0 = 30: over [-1, 1] the first layer's is 3000.
+SOUND_OMEGA = {"omega_first": 3000.0, "omega_hidden": 30.0}
+
 CATALOG: dict[str, Row] = {
     "lrnn": Row(
         "lrnn",
@@ -62,6 +67,13 @@ CATALOG: dict[str, Row] = {
             1000,
             schedule="step:100:0.8",
         ),
+        # sigma and LayerNorm are stated for sounds, the shape only for images
+        _paper(
+            {"rank": 106, "dbar": 16, "depth": 2, "sigma": "spder", **SOUND_OMEGA},
+            1e-3,
+            1000,
+            schedule="step:100:0.9",
+        ),
     ),
     "siren": Row(
         "siren",
@@ -69,6 +81,7 @@ CATALOG: dict[str, Row] = {
         "MLP with sine activations",
         "Sitzmann et al., NeurIPS 2020",
         _paper({"width": 256, "depth": 4}, 1e-4, 1000),
+        _paper({"width": 256, "depth": 4, **SOUND_OMEGA}, 1e-4, 9001),
     ),
     "spder": Row(
         "spder",
@@ -77,6 +90,7 @@ CATALOG: dict[str, Row] = {
         "Shah and Sitawarin, 2023",
         # the image script of the authors' release
         _paper({"width": 256, "depth": 6, "damping": "sqrt"}, 1e-4, 501),
+        _paper({"width": 256, "depth": 6, "damping": "arctan", **SOUND_OMEGA}, 5e-5, 5001),
     ),
     "finer": Row(
         "finer",
@@ -123,6 +137,27 @@ CATALOG: dict[str, Row] = {
     "kan": Row("kan", "Kan", "Kolmogorov-Arnold network with B-splines", "Liu et al., ICLR 2025"),
     "maxout": Row(
         "maxout", "Maxout", "neurons that take the maximum of affine pieces", "Goodfellow et al., ICML 2013"
+    ),
+    "polynomial": Row(
+        "polynomial",
+        "Polynomial",
+        "fixed products of linear forms: polynomials of polynomials",
+        "Chrysos et al., CVPR 2020 and IEEE TPAMI 2022",
+    ),
+    "multiplicative": Row(
+        "multiplicative",
+        "Multiplicative",
+        "sum of products of bumps or sigmoids, each local",
+        "Choi and Han, 2026",
+    ),
+    "iat-relu": Row(
+        "iat_relu", "IatRelu", "MLP whose ReLU acts on a function built from a layer", "Zhang et al., 2024"
+    ),
+    "iat-relu-decoupled": Row(
+        "iat_relu_decoupled",
+        "IatReluDecoupled",
+        "IAT-ReLU with separate weights for where it is active",
+        "Zhang et al., 2024",
     ),
     "mlp-relu": Row(
         "mlp", "MlpRelu", "plain MLP with ReLU activations", "baseline of Sitzmann et al., NeurIPS 2020"

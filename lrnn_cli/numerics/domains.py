@@ -1,4 +1,6 @@
-"""Domains of partial differential equations: box, disc, annulus and polygon, as data that a file can hold.
+"""Domains of partial differential equations, as data that a file can hold: box, disc, annulus, polygon.
+
+Any other plane domain is given by a function (`implicit_domain`).
 
 Each knows its inside, its boundary with outward normals, a quadrature rule, its bounding box, and, where
 there is a smooth one, a mask m: positive inside, 0 on the boundary, so that u = m N vanishes there
@@ -8,54 +10,21 @@ exactly whatever N is. All arrays are torch float64; points are (n, d).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from lrnn_cli.numerics import jets, polygons
+from lrnn_cli.numerics.gauss import gauss
+from lrnn_cli.numerics.implicit_domain import Implicit
 from lrnn_cli.numerics.jets import Jet
-
-Vertex = tuple[float, float]
-_LARGEST_RULE = 128
+from lrnn_cli.numerics.shape import Boundary, Shape, Vertex
 
 
-@dataclass(frozen=True)
-class Boundary:
-    """Points (n, d) on the boundary, outward normals (n, d), side numbers (n,) and weights (n,)."""
-
-    points: Tensor
-    normals: Tensor
-    side: Tensor
-    weights: Tensor
-
-
-class _Shape(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    def heldout(self, n: int, seed: int) -> Tensor:
-        """Return n scrambled Sobol points inside: (n, d), the same for the same seed."""
-        lower, upper = (torch.tensor(b, dtype=torch.float64) for b in self.bounds())
-        engine = torch.quasirandom.SobolEngine(len(lower), scramble=True, seed=seed)
-        found: list[Tensor] = []
-        while sum(map(len, found)) < n:
-            points = lower + (upper - lower) * engine.draw(2 * n, dtype=torch.float64)
-            found.append(points[self.inside(points)])
-        return torch.cat(found)[:n]
-
-    def bounds(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Return lower and upper corner of the bounding box."""
-        raise TypeError(f"{type(self).__name__} defines no bounds")
-
-    def inside(self, points: Tensor) -> Tensor:
-        """Tell for points (n, d) whether they lie inside or on the boundary: bool (n,)."""
-        raise TypeError(f"{type(self).__name__} defines no inside")
-
-
-class Box(_Shape):
+class Box(Shape):
     """Π [lower_k, upper_k] in any dimension."""
 
     kind: Literal["box"] = "box"
@@ -135,7 +104,7 @@ class Box(_Shape):
         return product
 
 
-class Annulus(_Shape):
+class Annulus(Shape):
     """inner ≤ |x - centre| ≤ outer in the plane; inner = 0 is a disc."""
 
     kind: Literal["annulus"] = "annulus"
@@ -203,7 +172,7 @@ class Annulus(_Shape):
         return disc * (squared + points.new_tensor(-((self.inner / self.outer) ** 2))) if self.inner else disc
 
 
-class Disc(_Shape):
+class Disc(Shape):
     """|x - centre| ≤ radius in the plane."""
 
     kind: Literal["disc"] = "disc"
@@ -245,7 +214,7 @@ class Disc(_Shape):
         return self._ring.mask(points)
 
 
-class Polygon(_Shape):
+class Polygon(Shape):
     """A simple polygon, given by its vertices in either order.
 
     The default is the L-shape, re-entrant at the origin.
@@ -314,23 +283,8 @@ class Polygon(_Shape):
         return [corner for corner in polygons.corners(self.vertices) if corner.angle > math.pi * (1 + 1e-9)]
 
 
-Domain = Box | Disc | Annulus | Polygon
+Domain = Box | Disc | Annulus | Polygon | Implicit
 AnyDomain = Annotated[Domain, Field(discriminator="kind")]
-
-
-def gauss(n: int, lower: float, upper: float) -> tuple[Tensor, Tensor]:
-    """Return n Gauss-Legendre nodes and weights on [lower, upper], float64 (n,); beyond 128 in equal panels.
-
-    Panels have at most 128 nodes each, and n is rounded up to a multiple of their number: the cost of a
-    rule grows with the cube of its nodes.
-    """
-    panels = -(-n // _LARGEST_RULE)
-    size = -(-n // panels)
-    nodes, weights = polygons.legendre(size)
-    width = (upper - lower) / panels
-    starts = lower + width * np.arange(panels)[:, None]
-    all_nodes = (starts + width / 2 * (nodes + 1)).ravel()
-    return torch.from_numpy(all_nodes), torch.from_numpy(np.tile(width / 2 * weights, panels))
 
 
 def product_rule(rules: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:

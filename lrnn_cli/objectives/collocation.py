@@ -18,6 +18,8 @@ from lrnn_cli.numerics.rows import Rows, join
 from lrnn_cli.objectives.poisson import Problem
 
 N_HELDOUT = 600
+LINEAR_FLOOR = 1e-3
+TRAINING_FLOOR = 1.0
 BOUNDARY_SHARE = 6.0  # boundary rows per square root of interior rows, in the plane
 
 
@@ -46,8 +48,17 @@ class Scales:
     boundary: float
 
 
-def measure_scales(problem: Problem) -> Scales:
-    """Return root mean squares of f and of the boundary data, each mended by the other."""
+def measure_scales(problem: Problem, *, floor: float = LINEAR_FLOOR) -> Scales:
+    """Return root mean squares of f and of the boundary data, each mended by the other.
+
+    Args:
+        problem: what is to be solved.
+        floor: least size of f in parts of λ₁ times that of the boundary data. A linear solver meets all rows
+            whatever their weights; one that descends step by step wants `TRAINING_FLOOR`.
+
+    Returns:
+        the sizes.
+    """
     points, weights = problem.domain.quadrature(4000)
     f = problem.source_term(points)
     f_size = math.sqrt(float((weights * f * f).sum()) / problem.domain.volume)
@@ -56,7 +67,7 @@ def measure_scales(problem: Problem) -> Scales:
     lowest = problem.lowest_eigenvalue()
     if f_size == g_size == 0:
         return Scales(1.0, 1.0 / lowest)
-    return Scales(max(f_size, 1e-3 * g_size * lowest), max(g_size, f_size / lowest))
+    return Scales(max(f_size, floor * g_size * lowest), max(g_size, f_size / lowest))
 
 
 def collocate(problem: Problem, n: int, scales: Scales, *, heldout_seed: int | None = None) -> Collocation:

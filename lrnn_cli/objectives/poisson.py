@@ -21,10 +21,11 @@ from torch import Tensor
 
 from lrnn_cli.errors import ConfigError
 from lrnn_cli.numerics.checks import describe_nonfinite
-from lrnn_cli.numerics.domains import AnyDomain, Boundary, Box, Domain, Polygon
+from lrnn_cli.numerics.domains import AnyDomain, Box, Domain, Polygon
 from lrnn_cli.numerics.expression import Expression, compile_expression
 from lrnn_cli.numerics.jets import Jet
 from lrnn_cli.numerics.rows import Rows
+from lrnn_cli.numerics.shape import Boundary
 
 N_CHECK = 4000  # points at which data are looked at before solving
 FROM_EXACT = "exact"

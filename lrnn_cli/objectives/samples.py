@@ -1,18 +1,18 @@
-"""Regression on the samples of a signal: the mean squared error over grid points and channels."""
+"""Regression on the samples of a signal: the mean squared error over points and channels."""
 
 import torch
 from torch import Tensor
 
-from lrnn_cli.numerics.coords import Grid
+from lrnn_cli.numerics.points import Places
 
 
 class Samples:
-    """Targets on a grid, normalised by an affine map that is undone on output.
+    """Targets on a grid or at points, normalised by an affine map that is undone on output.
 
     The training target is t = (v - shift) / scale for a stored value v. n points, c channels.
     """
 
-    def __init__(self, grid: Grid, values: Tensor, *, shift: float, scale: float, peak: float) -> None:
+    def __init__(self, grid: Places, values: Tensor, *, shift: float, scale: float, peak: float) -> None:
         """Take values (n, c) as stored, in the order of the flat grid index."""
         self.grid = grid
         self.shift, self.scale, self.peak = shift, scale, peak

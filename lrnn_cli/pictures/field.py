@@ -30,8 +30,9 @@ def draw_field(
         truth_name: what to call it.
         title: a line with the figures.
     """
-    figure = new_figure(15.0, 4.2)
+    figure = new_figure(15.0, 4.2, arranged=False)
     figure.suptitle(title, fontsize=10)
+    figure.subplots_adjust(left=0.04, right=0.985, bottom=0.1, top=0.86, wspace=0.22)
     panels = figure.subplots(1, 4)
     values = [u, truth, residual]
     if len(axes) == 3:
@@ -55,6 +56,33 @@ def draw_field(
     return encode_png(figure)
 
 
+def draw_gradient(
+    axes: Sequence[np.ndarray], u: np.ndarray, gradient: np.ndarray, *, names: Sequence[str], title: str
+) -> bytes:
+    """Return u and the components of its gradient as PNG.
+
+    Args:
+        axes: nodes per axis; three axes are cut in the middle of the last.
+        u: solution (n_1, …, n_d).
+        gradient: the same with d components, (n_1, …, n_d, d).
+        names: of the coordinates.
+        title: a line above.
+    """
+    d = len(axes)
+    figure = new_figure(3.8 * (d + 1), 4.0)
+    figure.suptitle(title, fontsize=10)
+    panels = figure.subplots(1, d + 1)
+    parts = [("u", u)] + [(f"du/d{name}", gradient[..., k]) for k, name in enumerate(names)]
+    for panel, (name, values) in zip(panels, parts, strict=True):
+        cut = values[..., len(axes[2]) // 2] if d == 3 else values
+        if d == 1:
+            panel.plot(axes[0], cut, linewidth=1.0, color="#20639b")
+            panel.set(title=name, xlabel=names[0])
+        else:
+            _draw_image(figure, panel, axes, name, cut, "viridis" if name == "u" else "coolwarm")
+    return encode_png(figure)
+
+
 def _log(error: np.ndarray | None, scale: float) -> np.ndarray | None:
     return None if error is None else np.log10(np.maximum(error, _FLOOR * scale))
 
@@ -72,7 +100,7 @@ def _draw_image(
         image.T, origin="lower", extent=extent, cmap=colours, interpolation="nearest",
         vmin=None if limit is None else -limit, vmax=limit,
     )  # fmt: skip
-    figure.colorbar(shown, ax=panel, shrink=0.8)
+    figure.colorbar(shown, ax=panel, shrink=0.8, pad=0.03)
 
 
 def _draw_lines(

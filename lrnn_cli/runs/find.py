@@ -5,23 +5,18 @@ from pathlib import Path
 from typing import Any
 
 from lrnn_cli.errors import CheckpointError
-from lrnn_cli.fitting.checkpoint import Fitted, load
+from lrnn_cli.fitting import fields
+from lrnn_cli.fitting.checkpoint import Fitted, format_of, load
+from lrnn_cli.objectives.poisson import Problem
 from lrnn_cli.runs.folder import RunFolder
 
 
 @dataclass(frozen=True)
-class Found:
-    """A fit on disk.
-
-    Attributes:
-        checkpoint: its file.
-        folder: the folder that the file lies in, a run folder or not.
-        fitted: the network, on the CPU.
-    """
+class _OnDisk:
+    """A checkpoint: its file, and the folder that it lies in, a run folder or not."""
 
     checkpoint: Path
     folder: RunFolder
-    fitted: Fitted
 
     def record(self) -> dict[str, Any] | None:
         """Return metrics.json of the run that the checkpoint is of, None for a checkpoint on its own.
@@ -33,8 +28,43 @@ class Found:
         return self.folder.read_metrics() if is_of_run else None
 
 
+@dataclass(frozen=True)
+class Found(_OnDisk):
+    """A fit on disk: the network, on the CPU."""
+
+    fitted: Fitted
+
+
+@dataclass(frozen=True)
+class FoundSolution(_OnDisk):
+    """A solved equation on disk: the field, its problem, and the header of the checkpoint."""
+
+    solution: fields.AnyField
+    problem: Problem
+    header: dict[str, Any]
+
+
+def find_any(path: Path) -> Found | FoundSolution:
+    """Open a run folder or a checkpoint of a fit or of a solved equation.
+
+    Args:
+        path: as the user gave it.
+
+    Returns:
+        What is there.
+
+    Raises:
+        CheckpointError: when there is no such file or folder, no checkpoint in it, or none that can be read.
+    """
+    folder = RunFolder(path if path.is_dir() else path.parent)
+    checkpoint = folder.checkpoint if path.is_dir() else path
+    if format_of(checkpoint) != fields.FORMAT:
+        return find(path)
+    return FoundSolution(checkpoint, folder, *fields.load(checkpoint))
+
+
 def find(path: Path) -> Found:
-    """Open a run folder or a checkpoint.
+    """Open a run folder or a checkpoint of a fit.
 
     Args:
         path: as the user gave it.

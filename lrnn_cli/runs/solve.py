@@ -1,13 +1,15 @@
 """One solution from problem to finished folder: solve, save, read back, measure, write, then say done.
 
-solution.npz, solution.csv, solution.vti    grid or points, u, gradient, residual, exact where known
+solution.npz, .csv, .vti or .vtu            grid or points, u, gradient, residual, exact where known
 checkpoint.safetensors                      the field, to be evaluated anywhere
 config.yaml, train.jsonl, preview.png, metrics.json     as in every run folder
 """
 
 from __future__ import annotations
 
+import importlib
 import json
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +26,7 @@ from lrnn_cli.runs import provenance
 from lrnn_cli.runs.folder import SCHEMA, RunFolder, atomic_write, to_json
 from lrnn_cli.tasks.solve_poisson import PoissonTask, SolvedProblem
 
-FILES = ("solution.npz", "solution.csv", "solution.vti")
+FILES = ("solution.npz", "solution.csv", "solution.vti", "solution.vtu")
 
 
 class SolutionFolder(RunFolder):
@@ -86,6 +88,8 @@ def execute_solution(
     threads = resolve_threads(task.settings.threads)
     torch.set_num_threads(threads)
     atomic_write(folder.config, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True).encode())
+    # matplotlib takes half a second to load: meanwhile the solver is busy in LAPACK
+    threading.Thread(target=importlib.import_module, args=("lrnn_cli.pictures.field",), daemon=True).start()
     began = time.perf_counter()
     log: list[dict[str, Any]] = []
     last = 0.0
@@ -149,7 +153,7 @@ def _record(
             "notes": [*task.notes, *solved.notes],
         },
         "model": {
-            "name": "lrnn",
+            "name": task.network,
             "config": dict(solved.about),
             "params": solution.n_coefficients,
             "bytes": 8 * solution.n_coefficients,

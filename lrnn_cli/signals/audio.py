@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from lrnn_cli.errors import InputError
 from lrnn_cli.numerics.checks import count_nonfinite, describe_nonfinite
+from lrnn_cli.signals.audio_quiet import silenced_stderr
 from lrnn_cli.signals.audio_source import CONVERT, SUPPORTED, check_container, check_rate
 from lrnn_cli.signals.audio_write import check_subtype, encode_audio, output_format, output_suffix
 from lrnn_cli.signals.image_source import digest, one_line, open_source
@@ -45,6 +46,9 @@ class AudioOptions(BaseModel):
     )
     subtype: str | None = Field(
         default=None, description="coding of the output, such as PCM_24 or FLOAT; the input's when left out"
+    )
+    speech_metrics: bool = Field(
+        default=False, description="measure STOI, ESTOI and PESQ, too: speech at 8 or 16 kHz"
     )
     max_channels: int = Field(default=64, gt=0, description="refuse files with more channels")
     max_samples: int = Field(
@@ -89,7 +93,7 @@ def read_audio(source: str | Path, options: AudioOptions = DEFAULTS, data: bytes
     with open_source(source, data, "sound file") as stream:
         sha256 = digest(stream, name)
         notes = check_container(stream, name)
-        with _opened(stream, name) as file:
+        with silenced_stderr(), _opened(stream, name) as file:
             container, dtype, rate_hz = file.format, file.subtype, file.samplerate
             _check_header(file, options, name)
             start, n = _part(file, options, name, notes)

@@ -5,11 +5,15 @@ outside the domain hold NaN.
 """
 
 import base64
+import csv
 import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
+
+from lrnn_cli.errors import InputError
 
 
 def encode_npz(arrays: Mapping[str, np.ndarray]) -> bytes:
@@ -66,6 +70,57 @@ def encode_csv(columns: Mapping[str, np.ndarray]) -> bytes:
     table = np.stack([np.asarray(column, dtype=np.float64) for column in columns.values()], 1)
     np.savetxt(stream, table, fmt="%.17g", delimiter=",", header=",".join(columns), comments="")
     return stream.getvalue().encode()
+
+
+def read_points(path: str | Path, n_columns: int) -> np.ndarray:
+    """Read points from a table of comma-separated values, with or without a header line.
+
+    With a header that names the coordinates (x, y, z; x1, x2, … beyond three) those columns are taken,
+    wherever they are; else the first ones.
+
+    Args:
+        path: of the file.
+        n_columns: d.
+
+    Returns:
+        float64 (n, d), all finite.
+
+    Raises:
+        InputError: when the file cannot be read, holds no points, or a line is not d numbers.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            lines = [(reader.line_num, row) for reader in [csv.reader(file)] for row in reader if any(row)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a text file of values"
+        raise InputError(f"{path}: cannot be read as points ({reason})") from error
+    columns = list(range(n_columns))
+    if lines and not _is_number(lines[0][1][0]):
+        header = [name.strip() for name in lines.pop(0)[1]]
+        names = list("xyz"[:n_columns]) if n_columns <= 3 else [f"x{k + 1}" for k in range(n_columns)]
+        if all(name in header for name in names):
+            columns = [header.index(name) for name in names]
+    points = []
+    for number, row in lines:
+        try:
+            points.append([float(row[k]) for k in columns])
+        except (ValueError, IndexError):
+            raise InputError(
+                f"{path}, line {number}: expected {n_columns} numbers, got {','.join(row)!r}"
+            ) from None
+        if not np.isfinite(points[-1]).all():
+            raise InputError(f"{path}, line {number}: coordinates must be finite")
+    if not points:
+        raise InputError(f"{path}: holds no points")
+    return np.array(points)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _numbers(values: Sequence[float]) -> str:

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from lrnn_cli.fitting.checkpoint import Fitted
+from lrnn_cli.fitting.fields import AnyField
 from lrnn_cli.models.contract import count_parameters
+from lrnn_cli.objectives.poisson import Problem
 from lrnn_cli.tasks.tones import learned_tones
 
 NEAR_ZERO = 0.01  # of the median of its layer
@@ -115,4 +117,27 @@ def describe(fitted: Fitted) -> dict[str, Any]:
         "evaluation": fitted.evaluation,
         "tones": learned_tones(fitted),
         "layers": [asdict(row) for row in relevance_table(fitted.model)],
+    }
+
+
+def describe_solution(solution: AnyField, problem: Problem, header: dict[str, Any]) -> dict[str, Any]:
+    """Say what the checkpoint of a solved equation holds.
+
+    Args:
+        solution: the field.
+        problem: what it solves.
+        header: of the checkpoint.
+
+    Returns:
+        JSON-able values: kind, field, problem and how it was solved.
+    """
+    about = dict(header["field"])
+    about.pop("functions", None)
+    about.pop("ends", None)
+    config = problem.config.model_dump(mode="json", exclude_none=True)
+    return {
+        "kind": "poisson",
+        "field": {**about, "numbers": solution.n_coefficients, "precision": "float64"},
+        "problem": {"dimensions": problem.n_inputs, "hard_boundary": problem.hard, **config},
+        "solve": dict(header.get("solve", {})),
     }

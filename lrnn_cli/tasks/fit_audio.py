@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from lrnn_cli.fitting.settings import FitSettings
 from lrnn_cli.models.contract import count_parameters
 from lrnn_cli.numerics import audio_metrics, metrics
 from lrnn_cli.numerics.coords import Grid
+from lrnn_cli.numerics.speech_metrics import check_speech, speech_measures
 from lrnn_cli.pictures.audio import draw_sound
 from lrnn_cli.signals.audio import AudioOptions, encode_audio, output_format, output_suffix
 from lrnn_cli.signals.signal import Signal
@@ -41,7 +42,9 @@ MEASURES: dict[str, Measure] = {
 }
 
 
-def measure(prediction: np.ndarray, *, target: np.ndarray, gain: float) -> dict[str, Any]:
+def measure(
+    prediction: np.ndarray, *, target: np.ndarray, gain: float, speech_rate_hz: int | None = None
+) -> dict[str, Any]:
     """Return every measure of a sound, over all channels and for each.
 
     Silence has mse and psnr_db like any other sound; snr_db is -inf, si_sdr_db and rho_ag NaN, lsd_db and
@@ -51,6 +54,8 @@ def measure(prediction: np.ndarray, *, target: np.ndarray, gain: float) -> dict[
         prediction: at peak 1, (n, c).
         target: the same shape.
         gain: from peak 1 to the scale of the file.
+        speech_rate_hz: sample rate where measures of speech are wanted, too: of each channel and, over all
+            channels, their mean.
     """
 
     def all_of(x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
@@ -59,11 +64,16 @@ def measure(prediction: np.ndarray, *, target: np.ndarray, gain: float) -> dict[
         record["psnr_infinite"] = math.isinf(record["psnr_db"])
         return record
 
-    channels = range(target.shape[1])
-    return {
-        **all_of(prediction, target),
-        "channels": [all_of(prediction[:, [c]], target[:, [c]]) for c in channels],
-    }
+    numbers = range(target.shape[1])
+    channels = [all_of(prediction[:, [c]], target[:, [c]]) for c in numbers]
+    record = all_of(prediction, target)
+    if speech_rate_hz is not None:
+        for c in numbers:
+            channels[c] |= speech_measures(prediction[:, c], target=target[:, c], rate_hz=speech_rate_hz)
+        for name in ("stoi", "estoi", "pesq"):
+            if name in channels[0]:
+                record[name] = float(np.mean([channel[name] for channel in channels]))
+    return {**record, "channels": channels}
 
 
 @dataclass(frozen=True)
@@ -74,8 +84,14 @@ class AudioTask:
     options: AudioOptions
 
     def plan(self, choice: ModelChoice, fit: FitSettings) -> Plan:
-        """Return the plan: frequencies from the spectrum unless given, segments where they are needed."""
-        return plan_sound(self.signal, choice, fit, self.options.segments)
+        """Return the plan: frequencies from the spectrum unless given, segments where they are needed.
+
+        Raises:
+            ConfigError: when measures of speech are asked for and cannot be had.
+        """
+        notes = check_speech(int(self.signal.format["sample_rate"])) if self.options.speech_metrics else ()
+        plan = plan_sound(self.signal, choice, fit, self.options.segments)
+        return replace(plan, notes=(*plan.notes, *notes))
 
     def transform(self) -> tuple[float, float]:
         """Return mean and standard deviation of all samples: targets of mean 0 and variance 1."""
@@ -94,7 +110,12 @@ class AudioTask:
         )
         n_params = count_parameters(fitted.model)
         record = {
-            **measure(values, target=target, gain=gain),
+            **measure(
+                values,
+                target=target,
+                gain=gain,
+                speech_rate_hz=rate_hz if self.options.speech_metrics else None,
+            ),
             "gain": gain,
             "clipped_samples": n_clipped,
             "output_subtype": subtype,

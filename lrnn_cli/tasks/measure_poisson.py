@@ -13,7 +13,8 @@ from torch import Tensor
 
 from lrnn_cli.fitting.fields import Field
 from lrnn_cli.numerics import reference_solvers
-from lrnn_cli.numerics.domains import Boundary, Box
+from lrnn_cli.numerics.domains import Box
+from lrnn_cli.numerics.shape import Boundary
 from lrnn_cli.objectives.collocation import measure_scales
 from lrnn_cli.objectives.poisson import Problem
 

@@ -21,7 +21,6 @@ from lrnn_cli.kernels.dispatch import Engine, choose_engine
 from lrnn_cli.models.budget import TOLERANCE, fit_budget, parameters_of
 from lrnn_cli.models.catalog import build, config_class
 from lrnn_cli.models.contract import CoordinateModel, ModelConfig
-from lrnn_cli.numerics.coords import Grid
 from lrnn_cli.objectives.samples import Samples
 from lrnn_cli.signals.signal import Signal
 
@@ -95,11 +94,11 @@ def make_plan(signal: Signal, choice: ModelChoice, fit: FitSettings) -> Plan:
         ConfigError: when options do not fit the model.
         DeviceError: when the device is absent.
     """
-    *shape, n_outputs = signal.values.shape
-    n_points, n_inputs = int(torch.tensor(shape).prod()), len(shape)
+    places, n_outputs = signal.places, signal.n_channels
+    n_points, n_inputs = places.size, places.ndim
     notes = []
     given = config_class(choice.name)(**choice.options)
-    options = given.for_signal(tuple(shape)).model_dump(exclude_unset=True)
+    options = given.for_signal(signal.resolution).model_dump(exclude_unset=True)
     width_key = config_class(choice.name).width_key
     if choice.params is not None:
         if width_key in options:
@@ -245,9 +244,9 @@ class Regression:
             threads=plan.threads,
             block_points=None if fit.block_points == "auto" else int(fit.block_points),
         )
-        shape = signal.values.shape[:-1]
         values = torch.from_numpy(signal.values).reshape(-1, plan.n_outputs).to(plan.device, dtype)
-        samples = Samples(Grid(shape), values, shift=transform[0], scale=transform[1], peak=signal.peak)
+        places = signal.places
+        samples = Samples(places, values, shift=transform[0], scale=transform[1], peak=signal.peak)
         self.model = self._build(0)
         self.trainer = Trainer(
             self.model,
@@ -301,7 +300,11 @@ class Regression:
             peak=self.signal.peak,
             shape=tuple(self.signal.values.shape[:-1]),
             kind=self.signal.kind,
-            signal={"name": self.signal.name, **self.signal.format},
+            signal={
+                "name": self.signal.name,
+                **self.signal.format,
+                **({"scattered": True} if self.signal.points is not None else {}),
+            },
             evaluation={
                 "device": self.plan.device.type,
                 "engine": self.engine.name,

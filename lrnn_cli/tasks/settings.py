@@ -15,6 +15,7 @@ from lrnn_cli.models.catalog import config_class, row
 from lrnn_cli.tasks.regression import ModelChoice
 
 PRESETS = ("fast", "paper", "best")
+BEST_S = {"audio": 7200.0}  # seconds; sounds are given hours
 
 
 def settings_class(model_name: str, kind: str, options: type[BaseModel]) -> type[BaseModel]:
@@ -47,10 +48,19 @@ def model_choice(settings: Any) -> ModelChoice:
     return ModelChoice(name=name, options=given, params=params)
 
 
-def preset(name: str, model_name: str) -> dict[str, Any]:
+def preset(name: str, model_name: str, kind: str = "image") -> dict[str, Any]:
     """Return the settings of a preset for a model.
 
-    fast: a minute. best: ten minutes. paper: what the model's authors published for images, from the catalog.
+    fast: a minute. best: ten minutes, for sounds two hours. paper: what the model's authors published, from
+    the catalog; for sounds their setting for sounds, as one network, for anything else that for images.
+
+    Args:
+        name: of the preset.
+        model_name: of the model.
+        kind: of the signal.
+
+    Returns:
+        nested settings, to lie below the user's.
 
     Raises:
         ConfigError: when the preset is unknown, or the model has no published setting.
@@ -58,12 +68,14 @@ def preset(name: str, model_name: str) -> dict[str, Any]:
     if name == "fast":
         return {"fit": {"time_s": 60.0}}
     if name == "best":
-        return {"fit": {"time_s": 600.0}}
+        return {"fit": {"time_s": BEST_S.get(kind, 600.0)}}
     if name == "paper":
-        published = row(model_name).published
+        is_sound = kind == "audio"
+        published = row(model_name).published_sound if is_sound else row(model_name).published
         if published is None:
+            what = "setting for sounds" if is_sound else "image setting"
             raise ConfigError(
-                f"preset paper: no published image setting is recorded for {model_name}; use fast or best"
+                f"preset paper: no published {what} is recorded for {model_name}; use fast or best"
             )
-        return published
+        return {**published, "audio": {"segments": 1}} if is_sound else published
     raise ConfigError(f"preset: expected one of {', '.join(PRESETS)}, got {name!r}")

@@ -10,18 +10,25 @@ import numpy as np
 import torch
 
 from lrnn_cli.errors import ConfigError, FitError
+from lrnn_cli.fitting.catalog_network import choose_config
+from lrnn_cli.fitting.device import resolve_threads
 from lrnn_cli.fitting.enrichment import Enrichment, find_enrichment
 from lrnn_cli.fitting.fields import AnyField
-from lrnn_cli.fitting.levenberg import LM_DIMENSIONS, solve_levenberg
+from lrnn_cli.fitting.levenberg import LM_DIMENSIONS, default_factors, solve_levenberg
 from lrnn_cli.fitting.solve_linear import Solved, SolveStep, solve_linear
 from lrnn_cli.fitting.solve_settings import SolveSettings
+from lrnn_cli.fitting.train_equation import train_network
+from lrnn_cli.models.catalog import row
+from lrnn_cli.models.contract import ModelConfig
 from lrnn_cli.objectives.poisson import Problem, ProblemConfig, compile_problem
-from lrnn_cli.pictures.field import draw_field
 from lrnn_cli.signals.field import encode_csv, encode_npz, encode_vti
+from lrnn_cli.signals.unstructured import encode_vtu
 from lrnn_cli.tasks.measure_poisson import Samples, measure, reference, sample
 
 UNTIL_LSTSQ = 1e-11
-UNTIL_LM = 1e-7
+UNTIL_TRAINED = 1e-7
+LINEAR_DIMENSIONS = 3
+MISSED = 0.1  # relative distance from a parameter budget that is worth a word
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,8 @@ class PoissonTask:
 
     Attributes:
         problem: compiled and checked.
-        solver: lstsq or lm, never auto.
+        solver: lstsq, lm, adam or lbfgs, never auto.
+        model: name and configuration of the network that is trained; None for the shallow product network.
         target: relative residual at which to stop.
         solved: the best solution so far.
     """
@@ -54,22 +62,58 @@ class PoissonTask:
         self.settings = settings
         self.problem: Problem = compile_problem(config)
         d = self.problem.n_inputs
-        self.solver = settings.solver if settings.solver != "auto" else ("lstsq" if d <= 3 else "lm")
-        if self.solver == "lstsq" and d > 3:
+        self.solver = settings.solver if settings.solver != "auto" else self._solver()
+        if self.solver == "lstsq" and d > LINEAR_DIMENSIONS:
             raise ConfigError(
                 f"--solver lstsq: {d} dimensions are too many for frozen random features; use --solver lm"
             )
         if self.solver == "lm" and not LM_DIMENSIONS[0] <= d <= LM_DIMENSIONS[1]:
             raise ConfigError(f"--solver lm: expected at most {LM_DIMENSIONS[1]} dimensions, got {d}")
-        self.target = settings.until or (UNTIL_LSTSQ if self.solver == "lstsq" else UNTIL_LM)
+        self.target = settings.until or (UNTIL_LSTSQ if self.solver == "lstsq" else UNTIL_TRAINED)
         self.solved = Solved()
         self.enrichment, notes = find_enrichment(self.problem)
         self.notes = [*self.problem.notes, *notes]
+        self.model = self._model()
         if len(self.enrichment) and not settings.enrich:
             self.enrichment = Enrichment()
             self.notes.append("enrichment is off: expect an error around 1e-2")
-        elif len(self.enrichment) and self.solver == "lm":
-            self.notes.append("Levenberg-Marquardt takes no singular functions; --solver lstsq does")
+        elif len(self.enrichment) and self.solver != "lstsq":
+            self.notes.append(f"--solver {self.solver} takes no singular functions; --solver lstsq does")
+
+    @property
+    def network(self) -> str:
+        """Name of the network in the catalog."""
+        return self.model[0] if self.model else "lrnn"
+
+    def _solver(self) -> str:
+        """Choose the solver: least squares where it applies, Adam for networks that have no Jacobian here."""
+        s, d = self.settings, self.problem.n_inputs
+        if s.model not in (None, "lrnn") or s.options or s.lr:
+            return "adam"
+        return "lstsq" if d <= LINEAR_DIMENSIONS and s.params is None else "lm"
+
+    def _model(self) -> tuple[str, ModelConfig] | None:
+        """Choose the network to train; None where the solver brings its own."""
+        s = self.settings
+        name = s.model or "lrnn"
+        row(name)
+        if self.solver == "lstsq":
+            if name != "lrnn" or s.options or s.params:
+                given = "--model" if name != "lrnn" else "--set" if s.options else "--params"
+                raise ConfigError(
+                    f"{given}: --solver lstsq chooses its own features; use --solver adam, lbfgs or lm"
+                )
+            return None
+        if self.solver == "lm" and name == "lrnn" and not s.options:
+            return None
+        if s.omega is not None:
+            raise ConfigError(f"--omega means nothing to --solver {self.solver}; use --set omega_first=…")
+        own = {"rank": s.rank, "dbar": s.dbar}
+        options = {**s.options, **{key: value for key, value in own.items() if value is not None}}
+        config, count = choose_config(name, options, s.params, self.problem.n_inputs)
+        if s.params and abs(count - s.params) > MISSED * s.params:
+            self.notes.append(f"{name} has {count} parameters: no width comes nearer to {s.params}")
+        return name, config
 
     def steps(self, should_stop: Callable[[], bool]) -> Iterator[SolveStep]:
         """Solve, yielding a record per step.
@@ -78,10 +122,20 @@ class PoissonTask:
             the records of the solver.
         """
         s = self.settings
+        threads = resolve_threads(s.threads)
         if self.solver == "lm":
             yield from solve_levenberg(
-                self.problem, self.solved, target=self.target, rank=s.rank, n_factors=s.dbar,
-                omega=s.omega, n_steps=s.steps, seed=s.seed, time_s=s.time_s, should_stop=should_stop,
+                self.problem, self.solved, target=self.target, rank=self._rank(), n_factors=s.dbar,
+                omega=s.omega, model=self.model, n_steps=s.steps, seed=s.seed, time_s=s.time_s,
+                threads=threads, should_stop=should_stop,
+            )  # fmt: skip
+            return
+        if self.model is not None:
+            name, config = self.model
+            yield from train_network(
+                self.problem, self.solved, method=self.solver, name=name, config=config, target=self.target,
+                lr=s.lr, n_steps=s.steps, seed=s.seed, time_s=s.time_s, threads=threads,
+                should_stop=should_stop,
             )  # fmt: skip
             return
         yield from solve_linear(
@@ -89,6 +143,15 @@ class PoissonTask:
             n_features=s.rank, n_factors=s.dbar or 2, omega=s.omega, seed=s.seed, time_s=s.time_s,
             should_stop=should_stop,
         )  # fmt: skip
+
+    def _rank(self) -> int | None:
+        """Return r of the shallow product network; from the budget where that is given."""
+        s, d = self.settings, self.problem.n_inputs
+        if s.params is None or self.model is not None:
+            return s.rank
+        if s.rank is not None:
+            raise ConfigError("--params sets rank of lrnn: give one of them")
+        return max(1, s.params // ((s.dbar or default_factors(d)) * (d + 2) + 1))
 
     def evaluate(self, solution: AnyField) -> SolvedProblem:
         """Measure a solution, as read back from its checkpoint.
@@ -118,6 +181,8 @@ class PoissonTask:
     def _summary(self, solution: AnyField, metrics: dict[str, Any]) -> str:
         about = self.solved.about
         parts = [f"{about['solver']}, {solution.n_coefficients} numbers"]
+        if self.network != "lrnn":
+            parts[0] = f"{self.network} by {parts[0]}"
         if metrics["rel_l2"] is not None:
             parts.append(f"relative L2 error {metrics['rel_l2']:.1e}")
         parts.append(f"residual {metrics['residual_heldout']:.1e}")
@@ -131,7 +196,10 @@ class PoissonTask:
         return ", ".join(parts)
 
     def files(self, solved: SolvedProblem) -> dict[str, bytes]:
-        """Return the output files by name: solution.npz, solution.csv and, on a grid, solution.vti."""
+        """Return the output files by name.
+
+        solution.npz, solution.csv and, on a grid, solution.vti, or .vtu where the domain does not fill it.
+        """
         samples = solved.samples
         d = self.problem.n_inputs
         names = list("xyz"[:d]) if d <= 3 else [f"x{k + 1}" for k in range(d)]
@@ -151,7 +219,10 @@ class PoissonTask:
         inside = np.isfinite(samples.u)
         files = {"solution.csv": encode_csv({name: column[inside] for name, column in columns.items()})}
         if samples.axes:
-            files["solution.vti"] = encode_vti(samples.axes, arrays)
+            if inside.all() or d != 2:
+                files["solution.vti"] = encode_vti(samples.axes, arrays)
+            else:
+                files["solution.vtu"] = encode_vtu(samples.axes, inside.reshape(shape), arrays)
             grid = dict(zip(names, samples.axes, strict=True))
         else:
             grid = {"points": samples.points}
@@ -160,6 +231,8 @@ class PoissonTask:
 
     def picture(self, solved: SolvedProblem) -> bytes:
         """Return u | exact or reference | log error | residual as PNG."""
+        from lrnn_cli.pictures.field import draw_field  # matplotlib: half a second
+
         samples, shape = solved.samples, solved.samples.shape
         return draw_field(
             samples.axes,

@@ -81,7 +81,7 @@ def _neurons(segment: int, model: Lrnn, n_samples: int, rate_hz: float) -> list[
         factor = (layer.frequency[0].expand(layer.bias.shape) * layer.weight[..., 0]).abs()
         hertz = layer.omega * factor / (math.pi * n_samples / rate_hz)
         strength = layer.relevance()
-        weight = _outgoing(model, layer)
+        weight = outgoing_weight(model, layer)
     best = torch.topk(weight, min(SHOWN_NEURONS, len(weight))).indices.tolist()
     return [
         {
@@ -95,7 +95,7 @@ def _neurons(segment: int, model: Lrnn, n_samples: int, rate_hz: float) -> list[
     ]
 
 
-def _outgoing(model: Lrnn, layer: ProductLayer) -> Tensor:
+def outgoing_weight(model: Lrnn, layer: ProductLayer) -> Tensor:
     """Return the norm of the weights behind each first-layer neuron, times its LayerNorm scale, (R,)."""
     behind = cast(ProductLayer, model.layers[1]) if len(model.layers) > 1 else model.head
     norm = behind.weight.flatten(0, -2).norm(dim=0)

@@ -61,6 +61,7 @@ def test_the_real_program_writes_everything(run_lrnn: RunLrnn, tmp_path: Path) -
         ["--manufacture", "exp(x*y)"],
         ["--problem", "l-shape"],
         ["--domain", "box:0:2", "--manufacture", "x*sin(x)"],
+        ["--domain", "implicit:-2,-1.2:2,1.2:sqrt(x^2/3+y^2)-1", "--manufacture", "exp(x*y)"],
         ["--manufacture", "sin(pi*x)*y*(1-y)", "--a", "1 + x*y", "--c", "1"],
     ],
     ids=str,
@@ -81,6 +82,35 @@ def test_without_an_exact_solution_the_reference_tells(capsys: pytest.CaptureFix
     assert metrics["reference"]["difference"] < 1e-2
     code, out, _ = run(capsys, "--f", "1", "--reference", "fd", "--json", *QUICK, "-o", "other")
     assert json.loads(out)["metrics"]["reference"]["name"] == "fd"
+
+
+def test_a_model_of_the_catalog_by_first_order_training(capsys: pytest.CaptureFixture[str]) -> None:
+    bump = ["--manufacture", "x*(1-x)*y*(1-y)*exp(x)", "--grid", "21", "--threads", "1"]
+    code, out, err = run(
+        capsys,
+        *bump,
+        "--model",
+        "mlp-tanh",
+        "--solver",
+        "lbfgs",
+        "--params",
+        "120",
+        "--steps",
+        "60",
+        "--json",
+    )
+    assert code == 0, err
+    record = json.loads(out)
+    assert record["model"]["name"] == "mlp-tanh"
+    assert record["train"]["optimizer"] == "lbfgs"
+    assert record["metrics"]["rel_l2"] < 0.2
+    assert record["metrics"]["error_l2"] <= record["metrics"]["error_bound"]
+    code, out, _ = run(capsys, *bump, "--model", "siren", "--params", "100", "--steps", "2", "-o", "adam")
+    assert code == 0
+    assert out.startswith("poisson: siren by adam, ")
+    code, out, err = run(capsys, *bump, "--solver", "lm", "--params", "300", "--steps", "2", "-o", "lm")
+    assert code == 0, err
+    assert "lm, 289 numbers" in out
 
 
 def test_warnings_are_said(capsys: pytest.CaptureFixture[str]) -> None:
@@ -132,6 +162,9 @@ def test_no_run_is_overwritten_unasked(capsys: pytest.CaptureFixture[str]) -> No
         (["--domain", "polygon:0,0:1,1:1,0:0,1", "--f", "1"], "cross or touch"),
         (["--domain", "box:0,0:1", "--f", "1"], "--domain: expected"),
         (["--domain", "disc:0,0:nan", "--f", "1"], "finite|radius"),
+        (["--domain", "implicit:-1,-1:1,1:x^2+y^2-4", "--f", "1"], "reaches beyond its bounding box"),
+        (["--domain", "implicit:-1,-1:1,1:x.real", "--f", "1"], "attributes"),
+        (["--domain", "implicit:-1,-1:1,1", "--f", "1"], "--domain: expected"),
         (["--dim", "3", "--domain", "disc:0,0:1", "--f", "1"], "does not agree"),
         (["--dim", "1", "--f", "y"], "unknown name 'y'"),
         (["--k", "3", "--f", "1"], "--k belongs to a named problem"),
@@ -144,6 +177,17 @@ def test_no_run_is_overwritten_unasked(capsys: pytest.CaptureFixture[str]) -> No
         (["--f", "1", "--dim", "5", "--solver", "lstsq"], "too many"),
         (["--f", "1", "-o", "-"], "give a folder"),
         (["--f", "1", "--solver", "lm", "--rank", "5000"], "lower --rank"),
+        (["--f", "1", "--model", "sirenn"], "did you mean 'siren'"),
+        (["--f", "1", "--model", "siren", "--solver", "lstsq"], "--model: --solver lstsq chooses its own"),
+        (["--f", "1", "--set", "sigma=tanh", "--solver", "lstsq"], "--set: --solver lstsq chooses its own"),
+        (["--f", "1", "--params", "300", "--solver", "lstsq"], "--params: --solver lstsq chooses its own"),
+        (["--f", "1", "--model", "siren", "--set", "wdth=3"], "unknown option 'wdth'"),
+        (["--f", "1", "--model", "siren", "--set", "width=-3"], "width"),
+        (["--f", "1", "--model", "siren", "--width", "3", "--params", "300"], "--params sets width"),
+        (["--f", "1", "--solver", "lm", "--rank", "3", "--params", "300"], "--params sets rank"),
+        (["--f", "1", "--model", "siren", "--params", "1"], "needs at least"),
+        (["--f", "1", "--model", "siren", "--omega", "3"], "--omega means nothing to --solver adam"),
+        (["--f", "1", "--solver", "adam", "--lr", "0"], "lr"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else None,
 )
@@ -160,5 +204,6 @@ def test_bad_input_is_one_line(capsys: pytest.CaptureFixture[str], args: list[st
 def test_shapes_are_read() -> None:
     assert parse_domain("annulus:0,0:0.5:1")["inner"] == 0.5
     assert parse_domain("L-shape") == {"kind": "polygon"}
+    assert parse_domain("implicit:-2,-1:2,1:x^2/4+y^2-1")["expression"] == "x^2/4+y^2-1"
     with pytest.raises(ConfigError):
         parse_domain("sphere:1")

@@ -6,11 +6,16 @@ import pytest
 import torch
 
 from lrnn_cli.errors import ConfigError
-from lrnn_cli.fitting.levenberg import State, levenberg_step, solve_levenberg, start_network
+from lrnn_cli.fitting.blocks import BlockRunner
+from lrnn_cli.fitting.catalog_network import choose_config, start_catalog_network
+from lrnn_cli.fitting.levenberg import State, levenberg_step, lower_gram, solve_levenberg
+from lrnn_cli.fitting.product_network import start_network
 from lrnn_cli.fitting.solve_linear import Solved
 from lrnn_cli.objectives.collocation import collocate, measure_scales
 from lrnn_cli.objectives.named_problems import named_problem
 from lrnn_cli.objectives.poisson import Problem, ProblemConfig, compile_problem
+
+RUNNER = BlockRunner(torch.device("cpu"))
 
 
 def problem(exact: str) -> Problem:
@@ -23,22 +28,64 @@ def test_jacobian_equals_differentiation(exact: str, n_factors: int) -> None:
     found = problem(exact)
     rows = collocate(found, 30, measure_scales(found)).rows
     network = start_network(found, 4, n_factors, 5.0, 0)
-    residual, jacobian = network.jacobian(rows)
+    residual, jacobian = network.jacobian(rows, RUNNER)
     reference = torch.autograd.functional.jacobian(
-        lambda step: network.moved(step).residual(rows), torch.zeros_like(network.vector())
+        lambda step: network.moved(step).residual(rows, RUNNER), torch.zeros_like(network.vector())
     )
-    torch.testing.assert_close(residual, network.residual(rows))
+    torch.testing.assert_close(residual, network.residual(rows, RUNNER))
     torch.testing.assert_close(jacobian, reference, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["lrnn", "siren", "kan"])
+def test_jacobian_of_a_model_of_the_catalog(name: str) -> None:
+    found = problem("x*(1-x)*y*(1-y)")
+    rows = collocate(found, 20, measure_scales(found)).rows
+    config, count = choose_config(name, {}, 120, 2)
+    network = start_catalog_network(found, name, config, 0, rows, RUNNER)
+    residual, jacobian = network.jacobian(rows, RUNNER)
+    assert jacobian.shape == (len(rows), count)
+    torch.testing.assert_close(residual, network.residual(rows, RUNNER))
+    direction = torch.linspace(-1, 1, count, dtype=torch.float64)
+    moved = [network.moved(h * direction).residual(rows, RUNNER) for h in (1e-5, -1e-5)]
+    slope = (moved[0] - moved[1]) / 2e-5
+    torch.testing.assert_close(jacobian @ direction, slope, rtol=1e-5, atol=1e-5 * float(slope.abs().max()))
+
+
+def test_gram_matrix_in_tiles() -> None:
+    jacobian = torch.randn(30, 13, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    runner = BlockRunner(torch.device("cpu"), threads=2)
+    torch.testing.assert_close(lower_gram(jacobian, runner).tril(), (jacobian.T @ jacobian).tril())
+    runner.close()
+
+
+def test_threads_change_no_bit() -> None:
+    found = problem("x*(1-x)*y*(1-y)*sin(3*x*y)")
+    heads = []
+    for threads in (1, 2):
+        solved = Solved()
+        list(solve_levenberg(found, solved, target=1e-9, rank=20, omega=4.0, n_steps=2, threads=threads))
+        assert solved.solution is not None
+        heads.append(solved.solution.jet(found.domain.heldout(5, 1)).value)
+    assert torch.equal(heads[0], heads[1])
+
+
+def test_any_model_of_the_catalog_can_be_trained() -> None:
+    found = problem("x*(1-x)*y*(1-y)*sin(3*x*y)")
+    config, _ = choose_config("siren", {"omega_first": 6.0}, 100, 2)
+    solved = Solved()
+    steps = list(solve_levenberg(found, solved, target=2e-2, model=("siren", config), n_steps=40))
+    assert solved.reached
+    assert steps[-1].loss <= 2e-2
 
 
 def test_steps_only_go_down() -> None:
     found = problem("x*(1-x)*y*(1-y)*sin(3*x*y)")
     rows = collocate(found, 200, measure_scales(found)).rows
     network = start_network(found, 6, 2, 4.0, 0)
-    state = State(network, float(network.residual(rows).square().sum()), 1e-2)
+    state = State(network, float(network.residual(rows, RUNNER).square().sum()), 1e-2)
     costs = [state.cost]
     for _ in range(12):
-        state = levenberg_step(state, rows)
+        state = levenberg_step(state, rows, RUNNER)
         costs.append(state.cost)
     assert all(after < before for before, after in pairwise(costs))
     assert costs[-1] < 1e-3 * costs[0]

@@ -11,7 +11,7 @@ from lrnn_cli.fitting.fields import encode, load
 from lrnn_cli.fitting.linear_features import draw_features, solve_columns
 from lrnn_cli.fitting.separable import SeparableSystem
 from lrnn_cli.fitting.solve_linear import Solved, is_separable, solve_linear
-from lrnn_cli.numerics.domains import Annulus, Box, Disc, Polygon
+from lrnn_cli.numerics.domains import Annulus, Box, Disc, Implicit, Polygon
 from lrnn_cli.numerics.jets import nested
 from lrnn_cli.objectives.named_problems import named_problem
 from lrnn_cli.objectives.poisson import Problem, ProblemConfig, compile_problem
@@ -34,6 +34,7 @@ def solve(found: Problem, enrich: bool = True, **more: Any) -> tuple[Solved, flo
 
 
 WAVE = "sin(2*x*y + 3*x - 2*y)"
+ELLIPSE = Implicit(expression="x^2 + 2*y^2 - 1", lower=(-1.05, -0.75), upper=(1.05, 0.75))
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,8 @@ WAVE = "sin(2*x*y + 3*x - 2*y)"
         {"domain": Disc(), "exact": f"(1 - x^2 - y^2)*{WAVE}"},
         {"domain": Annulus(), "exact": WAVE},
         {"domain": Polygon(vertices=((0, 0), (2, 0), (1, 1))), "exact": WAVE},
+        {"domain": ELLIPSE, "exact": f"(1 - x^2 - 2*y^2)*{WAVE}"},
+        {"domain": ELLIPSE, "exact": WAVE},
         {"exact": WAVE, "a": "1 + 0.5*x*y", "c": "2"},
         {"exact": WAVE, "boundary": {"x1": {"neumann": "exact"}, "y0": {"neumann": "exact"}}},
         {"exact": "cos(pi*x)*y", "boundary": {"all": {"neumann": "exact"}}},

@@ -23,6 +23,9 @@ VARIANTS = [
     ("lrnn", {"layer_norm": False, "product": "plain", "dbar": 2}),
     ("mfn", {"filter": "gabor"}),
     ("spder", {"damping": "arctan"}),
+    ("multiplicative", {"factor": "sigmoid"}),
+    ("polynomial", {"depth": 1, "degree": 8}),
+    ("iat-relu", {"input_basis": "pwl-w", "output_basis": "rect", "integral": "exact"}),
 ]
 
 

@@ -12,7 +12,8 @@ from lrnn_cli.fitting.blocks import BlockRunner
 from lrnn_cli.fitting.checkpoint import Fitted, encode_fitted, load
 from lrnn_cli.fitting.predict import predict
 from lrnn_cli.fitting.settings import FitSettings
-from lrnn_cli.models.catalog import build, config_class
+from lrnn_cli.models.budget import parameters_of
+from lrnn_cli.models.catalog import CATALOG, build, config_class
 from lrnn_cli.models.contract import CoordinateModel
 from lrnn_cli.models.segments import Segments
 from lrnn_cli.numerics.coords import Grid
@@ -23,6 +24,7 @@ from lrnn_cli.tasks.fit_audio import AudioTask, measure
 from lrnn_cli.tasks.regression import ModelChoice
 from lrnn_cli.tasks.render_audio import choose_coding, decimate, guessed_db, make_extract, play
 from lrnn_cli.tasks.segments import cut
+from lrnn_cli.tasks.settings import preset
 from lrnn_cli.tasks.tones import combination_tones, learned_tones
 
 FIT = FitSettings(steps=1, device="cpu", threads=1, engine="fused")
@@ -271,3 +273,27 @@ def test_checkpoints_of_segments(tmp_path, runner):
     path.write_bytes(encode_fitted(replace(fitted, segments=((0, 5000), (6000, 7000), (6500, 8000)))))
     with pytest.raises(CheckpointError, match="spans"):
         load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("lrnn", 106 * 16 * (1 + 106 + 2 * 4) + 2 * 2 * 106 + 107),  # two layers, their norms, the head
+        ("siren", 2 * 256 + 3 * 256 * 257 + 257),
+        ("spder", 2 * 256 + 5 * 256 * 257 + 257),
+    ],
+)
+def test_published_settings_for_sounds(name, count):
+    published = preset("paper", name, "audio")
+    config = config_class(name)(**published["model"])
+    assert parameters_of(name, config, 1, 1) == count
+    assert (config.omega_first, config.omega_hidden) == (3000, 30)
+    assert FitSettings(**published["fit"]).lstsq == ()
+    assert AudioOptions(**published["audio"]).segments == 1
+
+
+def test_presets_of_time():
+    assert preset("best", "lrnn", "audio") == {"fit": {"time_s": 7200}}
+    assert preset("best", "lrnn") == {"fit": {"time_s": 600}}
+    without = {name for name, row in CATALOG.items() if row.published_sound is None}
+    assert "kan" in without and not {"lrnn", "siren", "spder"} & without

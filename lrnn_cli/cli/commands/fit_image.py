@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 import typer
 
-from lrnn_cli.cli import options as o
+from lrnn_cli.cli.fitting import Medium, fit_command
 from lrnn_cli.cli.parse import parse_box, parse_size
-from lrnn_cli.cli.render import Talk
+from lrnn_cli.cli.shared import FITTING, MODEL, takes
 
 PANEL = "The image"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -40,78 +40,35 @@ Crop = Annotated[
 ]
 
 
+@takes(MODEL, ..., FITTING)
 def command(
     inputs: Inputs,
-    model: o.Model = None,
-    params: o.Params = None,
-    rank: o.Rank = None,
-    dbar: o.Dbar = None,
-    depth: o.Depth = None,
-    width: o.Width = None,
-    component_width: o.ComponentWidth = None,
-    sigma: o.Sigma = None,
-    components: o.Components = None,
-    omega_first: o.OmegaFirst = None,
-    omega_hidden: o.OmegaHidden = None,
-    layer_norm: o.LayerNorm = None,
-    set: o.Set = None,
     alpha: Alpha = None,
     grey: Grey = None,
     resize: Resize = None,
     crop: Crop = None,
-    steps: o.Steps = None,
-    time: o.Time = None,
-    until: o.Until = None,
-    batch_points: o.BatchPoints = None,
-    lr: o.Lr = None,
-    schedule: o.Schedule = None,
-    warmup: o.Warmup = None,
-    optimizer: o.Optimizer = None,
-    lstsq: o.Lstsq = None,
-    guard: o.Guard = None,
-    seed: o.Seed = None,
-    device: o.Device = None,
-    precision: o.Precision = None,
-    threads: o.Threads = None,
-    block_points: o.BlockPoints = None,
-    engine: o.Engine = None,
-    preset: o.Preset = None,
-    config: o.Config = None,
-    print_config: o.PrintConfig = False,
-    dry_run: o.DryRun = False,
-    output: o.Output = None,
-    resume: o.Resume = False,
-    force: o.Force = False,
-    skip_existing: o.SkipExisting = False,
-    json: o.Json = False,
-    quiet: o.Quiet = 0,
-    verbose: o.Verbose = 0,
+    **shared: Any,
 ) -> int:
     """Fit a network to an image and write reconstruction, checkpoint, metrics and a preview.
 
     The run folder is runs/NAME/MODEL-sSEED unless -o says otherwise.
     """
-    flags: dict[str, Any] = {**locals()}
-    flags["resize"] = parse_size(resize, "--resize")
-    flags["crop"] = parse_box(crop, "--crop")
-    talk = Talk(quiet=quiet, verbose=verbose, json=json, data_on_stdout=output == "-")
+    own = {
+        "alpha": alpha,
+        "grey": grey,
+        "resize": parse_size(resize, "--resize"),
+        "crop": parse_box(crop, "--crop"),
+    }
 
-    from lrnn_cli.cli.settings import dump, resolve
-    from lrnn_cli.signals.image import ImageOptions
-
-    settings, preset_name = resolve(flags, kind="image", options=ImageOptions, signal_flags=IMAGE_FLAGS)
-    if print_config:
-        import yaml
-
-        talk.out(yaml.safe_dump(dump(settings), sort_keys=False).rstrip())
-        return 0
-
-    from lrnn_cli.cli.fitting import Choices, Kind, expand, run_inputs
-    from lrnn_cli.signals.image import read_image
+    from lrnn_cli.signals.image import ImageOptions, read_image
     from lrnn_cli.tasks.fit_image import ImageTask
 
-    kind = Kind(
-        read=lambda name, data: read_image(name, settings.image, data), task=ImageTask, suffixes=SUFFIXES
+    medium = Medium(
+        "image",
+        ImageOptions,
+        IMAGE_FLAGS,
+        read=read_image,
+        task=lambda signal, options: ImageTask(signal),
+        suffixes=SUFFIXES,
     )
-    choices = Choices(output=output, force=force, skip_existing=skip_existing, resume=resume, dry_run=dry_run)
-    return run_inputs(expand(inputs, SUFFIXES), kind, settings, preset_name, choices, talk)
+    return fit_command(inputs, {**shared, **own}, medium)

@@ -33,11 +33,13 @@ def command(run: Run, json: o.Json = False, quiet: o.Quiet = 0, verbose: o.Verbo
     """
     talk = Talk(quiet=quiet, verbose=verbose, json=json)
 
-    from lrnn_cli.runs.find import find
+    from lrnn_cli.runs.find import FoundSolution, find_any
     from lrnn_cli.runs.folder import finite
     from lrnn_cli.tasks.describe import describe
 
-    found = find(run)
+    found = find_any(run)
+    if isinstance(found, FoundSolution):
+        return _show_solution(found, str(run), talk, json)
     about = describe(found.fitted)
     record = finite({"path": str(run), "checkpoint": str(found.checkpoint), **about, "run": found.record()})
     if json:
@@ -53,6 +55,24 @@ def command(run: Run, json: o.Json = False, quiet: o.Quiet = 0, verbose: o.Verbo
         talk.out("")
         rows = [_layer_cells(layer) for layer in layers]
         show_table(talk, rows, header=_LAYER_HEADER, title="relevance", numeric=range(len(_LAYER_HEADER)))
+    return 0
+
+
+def _show_solution(found: Any, name: str, talk: Talk, json: bool) -> int:
+    """Show the solution of an equation: the field, the problem, how it was solved, and its measures."""
+    from lrnn_cli.runs.folder import finite
+    from lrnn_cli.tasks.describe import describe_solution
+
+    about = describe_solution(found.solution, found.problem, found.header)
+    record = finite({"path": name, "checkpoint": str(found.checkpoint), **about, "run": found.record()})
+    if json:
+        talk.result("", record)
+        return 0
+    rows: list[tuple[str, str]] = []
+    for group in ("field", "problem", "solve"):
+        rows.append((group, ""))
+        rows += [(f"  {key}", _word(value)) for key, value in record[group].items()]
+    show_table(talk, [*rows, *_run_facts(record["run"])], title=name)
     return 0
 
 
@@ -79,7 +99,11 @@ def _facts(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
         if key != "shape":
             yield f"  {key}", _word(value)
     yield "  peak", f"{transform['peak']:g}"
-    run = record["run"]
+    yield from _run_facts(record["run"])
+
+
+def _run_facts(run: dict[str, Any] | None) -> Iterator[tuple[str, str]]:
+    """Put metrics.json into words."""
     if run is None:
         return
     yield "run", str(run.get("status"))

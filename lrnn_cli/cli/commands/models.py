@@ -126,6 +126,7 @@ def _tell(talk: Talk, name: str, params: int | None, n_inputs: int, n_outputs: i
         ("learning rate", f"{cls.default_lr:g}"),
         ("least squares", ", ".join(cls.default_lstsq) or "none"),
         ("--preset paper", _flat(entry.published) if entry.published else "no published image setting"),
+        *([("for sounds", _flat(entry.published_sound))] if entry.published_sound else []),
     ]
     if params is not None:
         facts.append(("size", f"{record['params']} parameters: {record['shape']}"))

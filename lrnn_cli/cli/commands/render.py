@@ -11,10 +11,13 @@ from lrnn_cli.cli.parse import parse_moment, parse_region, parse_size
 from lrnn_cli.cli.render import Talk
 from lrnn_cli.cli.render_audio import Sound, render_sound
 from lrnn_cli.cli.render_image import Picture, render_picture
+from lrnn_cli.cli.render_solution import render_solution
+from lrnn_cli.cli.rendering import Rendering
 from lrnn_cli.errors import ConfigError
 
 PANEL = "The picture"
 SOUND = "The sound"
+FIELD = "The solution of an equation"
 
 Run = Annotated[
     Path,
@@ -26,7 +29,8 @@ Output = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="PNG, JPEG, WebP, BMP or TIFF file, by its suffix, or - for stdout; else RUN/render-WxH.png.",
+        help="PNG, JPEG, WebP, BMP or TIFF file, by its suffix, or - for stdout; else RUN/render-WxH.png; "
+        "of a solution NPZ, CSV, VTI or PNG.",
         show_default=False,
         rich_help_panel=o.OUTPUT,
     ),
@@ -86,6 +90,16 @@ Speed = Annotated[
         rich_help_panel=SOUND,
     ),
 ]
+At = Annotated[
+    str | None,
+    typer.Option(
+        "--at",
+        metavar="WHERE",
+        help="Where to evaluate a solution: 'grid 512x512', or a CSV file of points.",
+        show_default=False,
+        rich_help_panel=FIELD,
+    ),
+]
 Subtype = Annotated[
     str | None,
     typer.Option(
@@ -115,6 +129,7 @@ def command(
     duration: Duration = None,
     speed: Speed = None,
     subtype: Subtype = None,
+    at: At = None,
     device: o.Device = None,
     threads: o.Threads = None,
     engine: o.Engine = None,
@@ -124,7 +139,7 @@ def command(
     quiet: o.Quiet = 0,
     verbose: o.Verbose = 0,
 ) -> int:
-    """Draw a fitted image or play a fitted sound again: the whole or a part, at any size or rate.
+    """Draw a fitted image, play a fitted sound, evaluate a solution: the whole or a part, at any resolution.
 
     The network is evaluated at the pixel centres or moments of the result. At the original size or rate these
     are the values whose PSNR the fit reported. PNG and TIFF are written as they are drawn, so that memory
@@ -137,12 +152,15 @@ def command(
     if output == "-":
         talk.check_data_stdout()
 
-    from lrnn_cli.runs.find import find
+    from lrnn_cli.runs.find import FoundSolution, find_any
 
-    found = find(run)
+    found = find_any(run)
+    if isinstance(found, FoundSolution):
+        _refuse_options_of_others("poisson", {**asdict(picture), **asdict(sound)})
+        return render_solution(at, Rendering(run, found, output, force, {}, talk))
+    _refuse_options_of_others(found.fitted.kind, {"at": at})
     is_sound = found.fitted.kind == "audio"
     _refuse_options_of_others(found.fitted.kind, asdict(picture if is_sound else sound))
     options = {"device": device or "auto", "threads": threads, "engine": engine or "auto"}
-    if is_sound:
-        return render_sound(run, found, sound, output, force, options, talk)
-    return render_picture(run, found, picture, output, force, options, talk)
+    to = Rendering(run, found, output, force, options, talk)
+    return render_sound(sound, to) if is_sound else render_picture(picture, to)

@@ -8,6 +8,7 @@ import typer
 
 from lrnn_cli.cli import options as o
 from lrnn_cli.cli.render import Talk
+from lrnn_cli.cli.shared import MACHINE, MESSAGES, MODEL, RUN_FOLDER, SETTINGS, TRAIN, only, takes
 from lrnn_cli.errors import ConfigError
 
 PROBLEM = "The problem"
@@ -29,7 +30,8 @@ DomainText = Annotated[
     str | None,
     _option(
         "--domain", metavar="SHAPE",
-        help="box:0,0:1,2  disc:0,0:1  annulus:0,0:0.5:1  l-shape  polygon:0,0:2,0:1,1",
+        help="box:0,0:1,2  disc:0,0:1  annulus:0,0:0.5:1  l-shape  polygon:0,0:2,0:1,1  "
+        "implicit:-2,-1:2,1:x^2/4+y^2-1, where the expression is negative",
     ),
 ]  # fmt: skip
 Source = Annotated[
@@ -72,9 +74,9 @@ Solver = Annotated[
     str | None,
     _option(
         "--solver",
-        metavar="auto|lstsq|lm",
+        metavar="auto|lstsq|lm|adam|lbfgs",
         panel=SOLVER,
-        help="Linear least squares, or Levenberg-Marquardt.",
+        help="Linear least squares, Levenberg-Marquardt, Adam, or L-BFGS; the last three train --model.",
     ),
 ]
 Features = Annotated[
@@ -110,9 +112,21 @@ GridNodes = Annotated[
     int | None, _option("--grid", metavar="N", panel=o.OUTPUT, help="Nodes per axis of the files written.")
 ]
 
-_SOLVE_FLAGS = "solver features rank dbar omega until steps enrich reference grid seed threads".split()
+_SHARED = (
+    only(MODEL, "model params rank dbar depth width set"),
+    only(TRAIN, "time steps lr seed"),
+    only(MACHINE, "threads"),
+    SETTINGS,
+    {"grid": GridNodes},
+    RUN_FOLDER,
+    MESSAGES,
+)
+_SOLVE_FLAGS = (
+    "solver model params lr features rank dbar omega until steps enrich reference grid seed threads".split()
+)
 
 
+@takes(..., *_SHARED)
 def command(
     problem: Problem = None,
     k: WaveNumber = None,
@@ -128,33 +142,19 @@ def command(
     param: Param = None,
     solver: Solver = None,
     features: Features = None,
-    rank: o.Rank = None,
-    dbar: o.Dbar = None,
     omega: Omega = None,
     until: UntilResidual = None,
-    time: o.Time = None,
-    steps: o.Steps = None,
     enrich: Enrich = None,
     reference: Reference = None,
-    seed: o.Seed = None,
-    threads: o.Threads = None,
-    config: o.Config = None,
-    print_config: o.PrintConfig = False,
-    dry_run: o.DryRun = False,
-    grid: GridNodes = None,
-    output: o.Output = None,
-    force: o.Force = False,
-    skip_existing: o.SkipExisting = False,
-    json: o.Json = False,
-    quiet: o.Quiet = 0,
-    verbose: o.Verbose = 0,
+    **shared: Any,
 ) -> int:
     """Solve -div(a grad u) + c u = f with product networks, and say how far to trust the result.
 
     The run folder is runs/PROBLEM/SOLVER-sSEED unless -o says otherwise.
     """
-    flags: dict[str, Any] = {**locals()}
-    talk = Talk(quiet=quiet, verbose=verbose, json=json)
+    flags: dict[str, Any] = {**locals(), **shared}
+    output = shared["output"]
+    talk = Talk(quiet=shared["quiet"], verbose=shared["verbose"], json=shared["json"])
     if output == "-":
         raise ConfigError("-o -: a solution is several files; give a folder")
     if problem == "list":
@@ -168,7 +168,7 @@ def command(
 
     settings = resolve_problem(flags, _SOLVE_FLAGS)
     tree = settings.model_dump(mode="json", exclude_none=True)
-    if print_config:
+    if shared["print_config"]:
         import yaml
 
         talk.out(yaml.safe_dump(tree, sort_keys=False).rstrip())
@@ -181,17 +181,17 @@ def command(
     task = PoissonTask(settings.problem, settings.solve)
     name = settings.problem.name
     folder = SolutionFolder(Path(output or f"runs/{name}/{task.solver}-s{settings.solve.seed}"))
-    if dry_run:
+    if shared["dry_run"]:
         told = f"{name}: {task.solver} until residual {task.target:g}, {task.problem.n_inputs} dimensions"
         talk.result(
             f"{told} -> {folder.path}",
             {"name": name, "solver": task.solver, "folder": str(folder.path), **tree},
         )
         return 0
-    if skip_existing and not force and folder.is_done():
+    if shared["skip_existing"] and not shared["force"] and folder.is_done():
         talk.result(f"{name}: done already -> {folder.path}", folder.read_metrics())
         return 0
-    folder.claim(force=force)
+    folder.claim(force=shared["force"])
     for note in task.notes:
         talk.warn(note)
     with StopFlag() as should_stop:

@@ -1,0 +1,237 @@
+"""Sounds: LRNN against SIREN and SPDER, each with its own learning rate and frequency, in the same time.
+
+    python -m benchmarks.audio [--seconds 300] [--seeds 3] [--params 200k] [--jobs 2] [--tune-seconds 300]
+
+Every run is the real command, `lrnn fit-audio CLIP --segments 1 --threads 1`, in a process of its own.
+Learning rate and first frequency of each model are chosen on each clip: every model has as many trials as the
+others (`TRIALS`, seed 1000), of `--tune-seconds` each; a frequency is a factor on the one that the command
+takes from the clip's spectrum. The best trial by final MSE is run with seeds 0, 1, …. The MSE is that of the
+saved checkpoint over all samples at peak 1; the time to 1e-4 is read from the training log (running mean of
+the batches before each step). With `--jobs 2` two runs share the machine, one thread each.
+
+results/audio.json is stored after every run; an interrupted benchmark goes on from there. The table is
+results/audio.md.
+"""
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from benchmarks.machine import RESULTS, save, spread
+
+NAME = "audio"
+CLIPS = tuple(
+    f"sample_data/{name}.wav" for name in ("bach", "counting", "speech_librivox16k", "speech_numbers16k")
+)
+MODELS = ("lrnn", "siren", "spder")
+TARGET_MSE = 1e-4
+TARGET_DB = -10 * math.log10(TARGET_MSE)
+TUNING_SEED = 1000
+# learning rate and factor on the first frequency; the first of each model is its default for sounds
+TRIALS: dict[str, tuple[tuple[float, float], ...]] = {
+    "lrnn": ((1e-3, 1.0), (2e-3, 1.0), (5e-4, 1.0), (1e-3, 0.5), (1e-3, 0.2), (2e-3, 0.5)),
+    "siren": ((1e-3, 1.0), (5e-4, 1.0), (2e-4, 1.0), (5e-4, 0.5), (5e-4, 0.2), (2e-4, 0.2)),
+    "spder": ((1e-4, 1.0), (3e-4, 1.0), (1e-4, 0.5), (3e-4, 0.5), (3e-4, 0.2), (1e-4, 0.2)),
+}
+Run = dict[str, Any]
+
+
+def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the program."""
+    return subprocess.run([sys.executable, "-m", "lrnn_cli", *arguments], capture_output=True, text=True)
+
+
+def suggested_omega(clip: str, model: str, params: str) -> float:
+    """The first frequency that the command would take, in rad per half span."""
+    plan = call(
+        "fit-audio", clip, "--model", model, "--params", params, "--segments", "1", "--dry-run", "--json"
+    )
+    if plan.returncode:
+        raise SystemExit(plan.stderr)
+    return float(json.loads(plan.stdout)["model"]["config"]["omega_first"])
+
+
+def key(run: Run) -> tuple[Any, ...]:
+    """What tells one run from the others."""
+    return tuple(run[name] for name in ("clip", "model", "params", "seconds", "lr", "factor", "seed"))
+
+
+def first_second(log: list[dict[str, Any]], psnr_db: float) -> float | None:
+    """Seconds of training until a PSNR at peak 1 was reached; None if it was not."""
+    return next((round(r["seconds"], 3) for r in log if (r.get("psnr_db") or -math.inf) >= psnr_db), None)
+
+
+def measure(run: Run, omega: float) -> Run:
+    """Do one run and return it with its figures; `mse` is infinite when it failed."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = call(
+            "fit-audio", run["clip"], "--model", run["model"], "--params", run["params"],
+            "--time", f"{run['seconds']}s", "--segments", "1", "--threads", "1", "--lr", str(run["lr"]),
+            "--omega-first", f"{omega * run['factor']:.6g}", "--seed", str(run["seed"]),
+            "-o", f"{folder}/run", "--json", "-qq",
+        )  # fmt: skip
+        if done.returncode:
+            return {**run, "mse": math.inf, "failed": done.stderr.strip()}
+        record = json.loads(done.stdout)
+        lines = Path(folder, "run", "train.jsonl").read_text(encoding="utf-8").splitlines()
+    found = record["metrics"]
+    return {
+        **run,
+        "omega_first": record["model"]["config"]["omega_first"],
+        "n_params": record["model"]["params"],
+        **{name: found[name] for name in ("mse", "psnr_db", "snr_db", "lsd_db", "rho_ag")},
+        "seconds_to_1e-4": first_second([json.loads(line) for line in lines], TARGET_DB),
+        "steps": record["train"]["steps"],
+        "train_s": record["time"]["train_s"],
+        "rollbacks": record["train"]["rollbacks"],
+        "fresh_starts": record["train"]["fresh_starts"],
+    }
+
+
+class Book:
+    """All runs so far, stored after each."""
+
+    def __init__(self, name: str) -> None:
+        """Take up what an interrupted benchmark left."""
+        self.name, self.lock = name, threading.Lock()
+        path = RESULTS / f"{name}.json"
+        self.runs: list[Run] = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.exists() else []
+        for run in self.runs:
+            run["mse"] = math.inf if run["mse"] is None else run["mse"]
+        self.omegas: dict[tuple[str, str, str], float] = {}
+
+    def get(self, wanted: Run) -> Run:
+        """Return a run, done before or now."""
+        with self.lock:
+            known = next((run for run in self.runs if key(run) == key(wanted)), None)
+        if known:
+            return known
+        of = (wanted["clip"], wanted["model"], wanted["params"])
+        if of not in self.omegas:
+            self.omegas[of] = suggested_omega(*of)
+        run = measure(wanted, self.omegas[of])
+        with self.lock:
+            self.runs.append(run)
+            print(
+                {name: run.get(name) for name in ("clip", "model", "lr", "factor", "seed", "mse")}, flush=True
+            )
+            kept = [{**r, "mse": r["mse"] if math.isfinite(r["mse"]) else None} for r in self.runs]
+            save(self.name, {"trials": TRIALS, "runs": kept})
+        return run
+
+
+def best(trials: list[Run]) -> Run:
+    """The trial with the smallest error; of equals the first."""
+    return min(trials, key=lambda run: run["mse"])
+
+
+def row(clip: str, model: str, runs: list[Run]) -> dict[str, Any]:
+    """Median, smallest and largest of a model's runs on a clip."""
+    times = [run["seconds_to_1e-4"] for run in runs if run.get("seconds_to_1e-4") is not None]
+    sound = [run for run in runs if math.isfinite(run["mse"])]
+    return {
+        "clip": Path(clip).stem,
+        "model": model,
+        "lr": runs[0]["lr"],
+        "factor": runs[0]["factor"],
+        "runs": len(runs),
+        "failed": len(runs) - len(sound),
+        "mse": spread([run["mse"] for run in sound]) if sound else None,
+        "rho_ag": spread([run["rho_ag"] for run in sound]) if sound else None,
+        "seconds_to_1e-4": spread(times) if len(times) == len(runs) else None,
+    }
+
+
+def shown(figures: dict[str, float] | None, form: str, otherwise: str) -> str:
+    """Median (smallest … largest) for a table."""
+    if figures is None:
+        return otherwise
+    return f"{figures['median']:{form}} ({figures['min']:{form}} … {figures['max']:{form}})"
+
+
+def markdown(rows: list[dict[str, Any]], told: str) -> str:
+    """The rows as a table, with the ratio of the better baseline's median MSE to LRNN's."""
+    text = f"{told}\n\n| clip | model | lr | ω factor | MSE | ρ_AG | seconds to MSE 1e-4 |\n"
+    text += "|---|---|--:|--:|---|---|---|\n"
+    for r in rows:
+        cells = (
+            r["clip"],
+            r["model"],
+            f"{r['lr']:g}",
+            f"{r['factor']:g}",
+            shown(r["mse"], ".2e", "failed"),
+            shown(r["rho_ag"], ".5f", "–"),
+            shown(r["seconds_to_1e-4"], ".0f", "not by all"),
+        )
+        text += f"| {' | '.join(cells)} |\n"
+    text += "\n| clip | better baseline's MSE / LRNN's | its time to 1e-4 / LRNN's |\n|---|--:|--:|\n"
+    for clip in dict.fromkeys(r["clip"] for r in rows):
+        found = {r["model"]: r for r in rows if r["clip"] == clip and r["mse"]}
+        others = [r for name, r in found.items() if name != "lrnn"]
+        if "lrnn" not in found or not others:
+            continue
+        ratio = min(r["mse"]["median"] for r in others) / found["lrnn"]["mse"]["median"]
+        times = [r["seconds_to_1e-4"]["median"] for r in others if r["seconds_to_1e-4"]]
+        mine = found["lrnn"]["seconds_to_1e-4"]
+        faster = f"{min(times) / mine['median']:.2f}" if times and mine else "–"
+        text += f"| {clip} | {ratio:.2f} | {faster} |\n"
+    return text
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Tune, run the seeds, store the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=300.0, help="of training per run")
+    parser.add_argument("--tune-seconds", type=float, help="of training per trial; as --seconds unless given")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--params", default="200k")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at once, of one thread each")
+    parser.add_argument("--clips", default=",".join(CLIPS), help="files, with commas between them")
+    parser.add_argument("--models", default=",".join(MODELS))
+    parser.add_argument("--trials", type=int, default=6, help="the first of each model's list")
+    parser.add_argument("--store", default=NAME, help="name of the files in results/")
+    args = parser.parse_args(argv)
+    book, tuning_s = Book(args.store), args.tune_seconds or args.seconds
+    pairs = [(clip, model) for clip in args.clips.split(",") for model in args.models.split(",")]
+
+    def wanted(clip: str, model: str, rate: float, factor: float, seed: int, seconds: float) -> Run:
+        return {
+            "clip": clip, "model": model, "params": args.params, "seconds": seconds, "lr": rate,
+            "factor": factor, "seed": seed,
+        }  # fmt: skip
+
+    with ThreadPoolExecutor(args.jobs) as pool:
+        trials = {
+            (clip, model): [
+                pool.submit(book.get, wanted(clip, model, rate, factor, TUNING_SEED, tuning_s))
+                for rate, factor in TRIALS[model][: args.trials]
+            ]
+            for clip, model in pairs
+        }
+        chosen = {pair: best([future.result() for future in futures]) for pair, futures in trials.items()}
+        finals = {
+            pair: [
+                pool.submit(book.get, wanted(*pair, one["lr"], one["factor"], seed, args.seconds))
+                for seed in range(args.seeds)
+            ]
+            for pair, one in chosen.items()
+        }
+        rows = [row(*pair, [future.result() for future in futures]) for pair, futures in finals.items()]
+    told = (
+        f"{args.params} parameters, {args.seconds:g} s of training on one thread, {args.seeds} seeds: "
+        "median (smallest … largest); learning rate and frequency the best of "
+        f"{args.trials} trials of {tuning_s:g} s."
+    )
+    (RESULTS / f"{args.store}.md").write_text(markdown(rows, told), encoding="utf-8")
+    print(markdown(rows, told))
+
+
+if __name__ == "__main__":
+    main()

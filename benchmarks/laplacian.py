@@ -1,0 +1,134 @@
+"""Laplacian of product networks: closed form with Gram entries against nested reverse differentiation.
+
+    python -m benchmarks.laplacian [--points 1024] [--rank 64] [--dbar 4] [--repeats 7] [--threads 2]
+
+One measurement is what a training step needs: u, ∇u, Δu at all points and the gradient of |Δu|² by all
+weights. Each way runs in a process of its own, so that peak memory is its own: the extra memory is the peak
+resident size minus that before the first pass. Ratios are of medians within one run. Nested differentiation
+is given the same factor-first layout, with the whole batch at once and in blocks of points. "closed form"
+leaves the gradient by the weights to torch, "both ways" has it in closed form, too.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+
+import torch
+from torch import Tensor
+
+from benchmarks.machine import save, spread
+from lrnn_cli.numerics.calculus import product_jet, sine_factors
+from lrnn_cli.numerics.jets import Jet, nested
+from lrnn_cli.numerics.product_jacobian import product_gradient
+from lrnn_cli.numerics.rows import Rows
+from lrnn_cli.numerics.taylor import Taylor, lift
+
+WAYS = ("nested", "nested in blocks", "taylor", "closed form", "closed form, both ways")
+DIMENSIONS = (2, 10)
+BLOCK = 256  # points worked on at once
+
+
+def _jet(way: str, weights: tuple[Tensor, ...], points: Tensor) -> Jet:
+    weight, bias, amplitude, head = weights
+    if way == "closed form":
+        return product_jet(weight, bias, sine_factors(amplitude), points, head)
+    if way == "taylor":
+        origin, scale = torch.zeros_like(points[0]), torch.ones_like(points[0])
+        x = lift(points, origin, scale)
+        factors = [(x @ a.T + b).sin() * v[0] + 1.0 for a, b, v in zip(weight, bias, amplitude, strict=True)]
+        product: Taylor = factors[0]
+        for factor in factors[1:]:
+            product = product * factor
+        u = product @ head[:, None]
+        return Jet(u.value[:, 0], u.gradient[:, :, 0], u.laplacian[:, 0])
+
+    def network(x: Tensor) -> Tensor:
+        z = torch.matmul(x, weight.transpose(1, 2)) + bias[:, None]
+        return (1.0 + amplitude * z.sin()).prod(0) @ head
+
+    return nested(network, points)
+
+
+def _gradients(way: str, weights: tuple[Tensor, ...], points: Tensor) -> tuple[Tensor, ...]:
+    """Return the gradient of |Δu|² over some points."""
+    if way == "closed form, both ways":
+        one, zero = torch.ones_like(points[:, 0]), torch.zeros_like(points[:, 0])
+        rows = Rows(points, one, torch.zeros_like(points), zero, zero)
+        with torch.no_grad():
+            weight, bias, amplitude, head = weights
+            return product_gradient(weight, bias, amplitude, rows, head)[1]
+    return torch.autograd.grad(_jet(way, weights, points).laplacian.square().sum(), weights)
+
+
+def measure(
+    way: str, d: int, points: int, rank: int, dbar: int, repeats: int, threads: int
+) -> dict[str, object]:
+    """Time passes in this process."""
+    torch.set_num_threads(threads)
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64).requires_grad_(True)
+
+    weights = (draw(dbar, rank, d), draw(dbar, rank), draw(dbar, 1, rank), draw(rank))
+    x = torch.rand(points, d, generator=generator, dtype=torch.float64)
+    block = points if way == "nested" else BLOCK
+    # a small pass first: it loads what torch loads late
+    _gradients(way, weights, x[:2])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    seconds = []
+    for _ in range(repeats + 1):
+        began = time.perf_counter()
+        gradients = [torch.zeros_like(w) for w in weights]
+        for start in range(0, points, block):
+            for kept, part in zip(gradients, _gradients(way, weights, x[start : start + block]), strict=True):
+                kept += part
+        seconds.append(time.perf_counter() - began)
+    extra = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10 - before
+    norm = float(torch.stack([g.norm() for g in gradients]).norm())
+    return {"seconds": spread(seconds[1:]), "extra_mb": round(extra, 1), "gradient_norm": norm}
+
+
+def main() -> None:
+    """Run all ways and store the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for name, default in (("points", 1024), ("rank", 64), ("dbar", 4), ("repeats", 7), ("threads", 2)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--way", choices=WAYS)
+    parser.add_argument("--dim", type=int, default=2)
+    args = parser.parse_args()
+    sizes = (args.points, args.rank, args.dbar, args.repeats, args.threads)
+    if args.way:
+        print(json.dumps(measure(args.way, args.dim, *sizes)))
+        return
+    names = ("points", "rank", "dbar", "repeats", "threads")
+    flags = [f"--{name}={value}" for name, value in zip(names, sizes, strict=True)]
+    table = {}
+    for d in DIMENSIONS:
+        rows = {}
+        for way in WAYS:
+            command = [sys.executable, "-m", "benchmarks.laplacian", "--way", way, "--dim", str(d), *flags]
+            rows[way] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        closed = rows["closed form, both ways"]
+        for row in rows.values():
+            row["times_closed_form"] = round(row["seconds"]["median"] / closed["seconds"]["median"], 2)
+            row["memory_of_closed_form"] = (
+                round(closed["extra_mb"] / row["extra_mb"], 3) if row["extra_mb"] else None
+            )
+        table[f"d={d}"] = rows
+        for way, row in rows.items():
+            print(
+                f"d={d:<3d} {way:22s} {row['seconds']['median'] * 1e3:8.1f} ms  {row['extra_mb']:7.1f} MB  "
+                f"{row['times_closed_form']:6.2f} x the closed form",
+                flush=True,
+            )
+    print(save("laplacian", {**dict(zip(names, sizes, strict=True)), "ways": table}))
+
+
+if __name__ == "__main__":
+    main()

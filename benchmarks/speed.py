@@ -1,0 +1,209 @@
+"""Time and memory of a training step: every model, from few points to many, against the machine's ceilings.
+
+    python -m benchmarks.speed [--points 4096,65536,262144] [--models lrnn,lrnn-paper,siren,spder,wire,kan]
+                               [--repeats 5] [--params 200000]
+
+A step is forward, backward and Adam on N points of two coordinates and one value. Every model runs in this
+tool's blocks (`blocks`), LRNN and SIREN also as the obvious program that lets autograd keep the whole batch
+(`plain`), each in a process of its own: the extra memory is the growth of the peak resident size. FLOP are
+those of the matrix products, counted while differentiating a few points with the obvious program, so that
+recomputation does not count as work; the ceiling is the measured rate of a product of 1024 x 1024 float32
+matrices on all cores, and bytes are set against the measured rate of copying 256 MiB. The bytes of a step are
+the least that a program can move that keeps nothing in caches between layers: twice what autograd saves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.machine import save, spread
+from lrnn_cli.fitting.blocks import BlockRunner
+from lrnn_cli.fitting.device import resolve_threads
+from lrnn_cli.fitting.loop import Trainer
+from lrnn_cli.fitting.settings import FitSettings
+from lrnn_cli.kernels.dispatch import choose_engine
+from lrnn_cli.models.budget import fit_budget
+from lrnn_cli.models.catalog import build, config_class
+from lrnn_cli.models.contract import CoordinateModel, count_parameters
+from lrnn_cli.numerics.coords import Grid
+from lrnn_cli.objectives.samples import Samples
+from lrnn_cli.tasks.regression import use_engine
+from lrnn_cli.tasks.settings import preset
+
+PROBE = 64  # points, to count work
+PLAIN = ("lrnn", "lrnn-paper", "siren")
+PLAIN_LARGEST = 65_536  # points; the obvious LRNN needs 6 GB there
+
+
+def ceilings() -> dict[str, float]:
+    """Return GFLOP/s of matrix products and GB/s of copies on all cores."""
+    torch.set_num_threads(resolve_threads(None))
+    a, b, c = (torch.rand(1024, 1024) for _ in range(3))
+    source, target = torch.rand(2**26), torch.empty(2**26)
+    product = best(lambda: torch.mm(a, b, out=c))
+    copy = best(lambda: target.copy_(source))
+    return {
+        "gflop_per_s": round(2 * 1024**3 / product / 1e9, 1),
+        "gb_per_s": round(2 * 4 * 2**26 / copy / 1e9, 1),
+    }
+
+
+def best(work: Callable[[], object], repeats: int = 20) -> float:
+    """Return the shortest time of a piece of work in seconds."""
+    seconds = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
+
+
+def make(name: str, params: int) -> tuple[CoordinateModel, str]:
+    """Return a model of about `params` parameters and the engine that it would train with here."""
+    if name == "lrnn-paper":
+        model, config = "lrnn", config_class("lrnn")(**preset("paper", "lrnn")["model"])
+    else:
+        model = name
+        options = config_class(name)().for_signal((256, 256)).model_dump(exclude_unset=True)
+        config = fit_budget(name, options, params, n_inputs=2, n_outputs=1)[0]
+    family = config.kernel_family
+    device = torch.device("cpu")
+    engine = (
+        choose_engine("auto", family=family, dtype=torch.float32, device=device).name if family else "torch"
+    )
+    return build(model, config, n_inputs=2, n_outputs=1, seed=0), engine
+
+
+def work_per_point(model: CoordinateModel) -> tuple[float, float]:
+    """Return FLOP of the matrix products of a step, and bytes saved by autograd, per point."""
+    use_engine(model, "reference")
+    saved = 0
+
+    def count(tensor: torch.Tensor) -> torch.Tensor:
+        nonlocal saved
+        saved += tensor.numel() * tensor.element_size() if tensor.dim() and tensor.shape[0] == PROBE else 0
+        return tensor
+
+    with FlopCounterMode(display=False) as counter:
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            loss = model(torch.rand(PROBE, 2)).square().mean()
+        loss.backward()
+    return counter.get_total_flops() / PROBE, saved / PROBE
+
+
+def peak_mb() -> float:
+    """Return the peak resident size of this process in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def measure(name: str, way: str, points: int, repeats: int, params: int) -> dict[str, object]:
+    """Time steps in this process."""
+    model, engine = make(name, params)
+    flop, saved = work_per_point(model)
+    samples = Samples(Grid((points // 64, 64)), torch.rand(points, 1), shift=0.5, scale=0.5, peak=1.0)
+    step: Callable[[], object]
+    if way == "plain":
+        torch.set_num_threads(resolve_threads(None))
+        engine = "reference"
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+        coords = samples.coords(torch.arange(points))
+
+        def step() -> None:
+            optimizer.zero_grad()
+            (model(coords) - samples.targets).square().mean().backward()
+            optimizer.step()
+    else:
+        torch.set_num_threads(1)
+        use_engine(model, engine)
+        settings = FitSettings(steps=repeats + 1, batch_points="full", warmup_steps=0, guard=False)
+        runner = BlockRunner(torch.device("cpu"), threads=resolve_threads(None))
+        trainer = Trainer(
+            model, samples, settings, runner, lr=1e-3, lstsq=(), batch_points=points, fresh=lambda k: model
+        )
+
+        def step() -> None:
+            trainer._step(0.0)
+
+    before = peak_mb()
+    seconds = []
+    for _ in range(repeats + 1):
+        began = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - began)
+    median = statistics.median(seconds[1:])
+    return {
+        "model": name,
+        "way": way,
+        "engine": engine,
+        "points": points,
+        "params": count_parameters(model),
+        "seconds": spread(seconds[1:]),
+        "us_per_point": round(1e6 * median / points, 3),
+        "extra_mb": round(peak_mb() - before, 1),
+        "gflop_per_s": round(flop * points / median / 1e9, 2),
+        "gb_per_s": round(2 * saved * points / median / 1e9, 2),
+    }
+
+
+def markdown(rows: list[dict[str, object]], limits: dict[str, float]) -> str:
+    """Return the table of docs/performance.md."""
+    lines = [
+        f"Ceilings: {limits['gflop_per_s']:.0f} GFLOP/s (product), {limits['gb_per_s']:.0f} GB/s (copy).",
+        "",
+        "| model | way, engine | points | parameters | s per step | µs per point | extra MB | GFLOP/s "
+        "| of ceiling |",
+        "|---|---|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for r in rows:
+        seconds: dict[str, float] = r["seconds"]  # type: ignore[assignment]
+        rate = float(str(r["gflop_per_s"]))
+        lines.append(
+            f"| {r['model']} | {r['way']}, {r['engine']} | {r['points']:,} | {r['params']:,} "
+            f"| {seconds['median']:.3g} | {r['us_per_point']} | {r['extra_mb']} | {rate:.1f} "
+            f"| {rate / limits['gflop_per_s']:.0%} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Run every row in a process of its own and store the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--points", default="4096,65536,262144")
+    parser.add_argument("--models", default="lrnn,lrnn-paper,siren,spder,wire,kan")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--params", type=int, default=200_000)
+    parser.add_argument("--row", nargs=3, metavar=("MODEL", "WAY", "POINTS"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.row:
+        name, way, points = args.row
+        print(json.dumps(measure(name, way, int(points), args.repeats, args.params)))
+        return
+    limits = ceilings()
+    rows: list[dict[str, object]] = []
+    for points in map(int, args.points.split(",")):
+        for name in args.models.split(","):
+            for way in ("blocks", "plain"):
+                if way == "plain" and (name not in PLAIN or points > PLAIN_LARGEST):
+                    continue
+                command = [sys.executable, "-m", "benchmarks.speed", "--row", name, way, str(points)]
+                command += ["--repeats", str(args.repeats), "--params", str(args.params)]
+                done = subprocess.run(command, check=True, capture_output=True, text=True)
+                rows.append(json.loads(done.stdout))
+                print(rows[-1], flush=True)
+    path = save("speed", {"ceilings": limits, "rows": rows})
+    path.with_suffix(".md").write_text(markdown(rows, limits), encoding="utf-8")
+    print(path)
+
+
+if __name__ == "__main__":
+    main()

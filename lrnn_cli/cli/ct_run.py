@@ -1,0 +1,93 @@
+"""Running `reconstruct-ct`: folder, progress, signals, table, result."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from lrnn_cli.cli.failures import ExitCode
+from lrnn_cli.cli.interrupts import StopFlag
+from lrnn_cli.cli.render import Talk
+from lrnn_cli.cli.tables import plain
+
+
+def run_ct(
+    source: str | None,
+    settings: Any,
+    tree: dict[str, Any],
+    output: str | None,
+    talk: Talk,
+    *,
+    force: bool,
+    skip_existing: bool,
+    dry_run: bool,
+) -> int:
+    """Read, reconstruct, write and report.
+
+    Args:
+        source: the slice, - for stdin; None for a measured sinogram.
+        settings: a `tasks.ct_settings.CtSettings`.
+        tree: the same as plain values.
+        output: run folder; None for the usual one.
+        talk: the program's voice.
+        force: overwrite a run.
+        skip_existing: leave a finished run as it is.
+        dry_run: say what would be done.
+
+    Returns:
+        The exit code.
+    """
+    from lrnn_cli.runs.reconstruct import CtFolder, execute_reconstruction
+    from lrnn_cli.signals.sinogram import read_sinogram
+    from lrnn_cli.signals.slices import read_slice
+    from lrnn_cli.tasks.reconstruct_ct import CtTask
+
+    began = time.perf_counter()
+    scan, first = settings.scan, settings.method.methods[0]
+    name = "stdin" if source == "-" else Path(str(source or scan.sinogram)).stem
+    folder = CtFolder(Path(output or f"runs/{name}/ct-{first}-s{settings.fit.seed}"))
+    if skip_existing and not force and folder.is_done():
+        talk.result(f"{name}: done already -> {folder.path}", folder.read_metrics())
+        return ExitCode.OK
+    if source is not None:
+        found: Any = read_slice(source, sys.stdin.buffer.read() if source == "-" else None)
+    else:
+        found = read_sinogram(
+            scan.sinogram, scan.angles, radians=scan.radians, layout=scan.layout, flat=scan.flat,
+            dark=scan.dark, i0=scan.i0, electronic=scan.electronic,
+        )  # fmt: skip
+    task = CtTask(found, settings)
+    for note in task.scan.notes:
+        talk.note(f"{name}: {note}")
+    for warning in task.scan.warnings:
+        talk.warn(warning)
+    if dry_run:
+        _say_plan(talk, name, folder.path, task, settings, tree)
+        return ExitCode.OK
+    folder.claim(force=force)
+    load_s = time.perf_counter() - began
+    with StopFlag() as should_stop:
+        with talk.progress(name) as show:
+            result = execute_reconstruction(
+                task, folder, settings=tree, command=["lrnn", *sys.argv[1:]], load_s=load_s, listener=show,
+                should_stop=should_stop,
+            )  # fmt: skip
+        header, rows = result.table
+        for line in plain(rows, header, "", range(1, len(header))).splitlines():
+            talk.note(line)
+        talk.result(f"{name}: {result.summary} -> {folder.path}", result.record)
+        should_stop.finish("stopped; the methods done so far are saved")
+    return ExitCode.OK
+
+
+def _say_plan(talk: Talk, name: str, folder: Path, task: Any, settings: Any, tree: dict[str, Any]) -> None:
+    plans = {method: planned.plan.as_dict() for method, planned in task.plans.items()}
+    sizes = [f"{method} with {plan['model']['params']} parameters" for method, plan in plans.items()]
+    fit = settings.fit
+    budget = f"{fit.steps} steps" if fit.steps else f"{fit.time_s:g} s"
+    words = ", ".join([m for m in settings.method.methods if m not in plans] + sizes)
+    summary = f"{name}: {words}; {task.scan.sentence}; {budget} per network -> {folder}"
+    record = {"input": name, "folder": str(folder), "setting": task.scan.setting}
+    talk.result(summary, {**record, "networks": plans, "settings": tree})

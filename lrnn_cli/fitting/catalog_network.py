@@ -1,0 +1,196 @@
+"""Any model of the catalog on an equation: residuals by Taylor mode, their gradient and their dense Jacobian.
+
+    u = m s N_θ((x - c) / h),    m the mask where the boundary is hard,
+
+c and h centre and half sides of the bounding box. s, a constant, is chosen at the start such that the two
+sides of the equation are of one size; the weights then need not grow.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value, vmap
+
+from lrnn_cli.errors import ConfigError
+from lrnn_cli.fitting.blocks import BlockRunner, ranges
+from lrnn_cli.fitting.fields import NetworkField
+from lrnn_cli.models.budget import fit_budget
+from lrnn_cli.models.catalog import build, config_class
+from lrnn_cli.models.contract import CoordinateModel, ModelConfig
+from lrnn_cli.numerics.jets import Jet
+from lrnn_cli.numerics.rows import Rows
+from lrnn_cli.numerics.taylor import field_jet
+from lrnn_cli.objectives.poisson import Problem
+
+BLOCK = 512  # rows per thread and turn
+PER_SAMPLE = 128  # rows of the Jacobian at once
+PARAMETERS = 1000  # where no size is given
+SAMPLES = 32  # per axis, of the signal that stands in for a problem where a model asks for one
+PIECEWISE_LINEAR = ("mlp-relu", "maxout")
+
+# What differs from images: two layers and few periods per side; solutions are smooth.
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "lrnn": {"sigma": "sin", "depth": 1, "layer_norm": False},
+    **{key: {"depth": 2, "omega_first": 20.0, "omega_hidden": 3.0} for key in ("siren", "spder", "finer")},
+    "wire": {"depth": 2, "omega_first": 10.0, "omega_hidden": 3.0, "scale": 2.0},
+    "gauss": {"depth": 2, "scale": 2.0},
+    "kan": {"depth": 1, "grid": 10, "order": 4},
+    **{key: {"depth": 2} for key in ("mfn", "fourier", "relu-pe", "maxout")},
+    **{key: {"depth": 2} for key in ("mlp-relu", "mlp-tanh", "mlp-sigmoid")},
+}
+_OMEGA_PER_AXIS = 8.0  # of product layers, whose first weights are divided by the number of inputs
+
+
+@dataclass(frozen=True)
+class CatalogNetwork:
+    """A model with its weights as one vector θ (P,), float64."""
+
+    problem: Problem
+    name: str
+    config: ModelConfig
+    module: CoordinateModel
+    theta: Tensor
+    scale: float = 1.0
+
+    def vector(self) -> Tensor:
+        """Return θ."""
+        return self.theta
+
+    def moved(self, step: Tensor) -> CatalogNetwork:
+        """Return the network with θ + step."""
+        return replace(self, theta=self.theta + step)
+
+    def weights(self, theta: Tensor) -> dict[str, Tensor]:
+        """Return θ cut into the parameters of the module."""
+        named = dict(self.module.named_parameters())
+        parts = theta.split([p.numel() for p in named.values()])
+        return {key: part.view_as(p) for (key, p), part in zip(named.items(), parts, strict=True)}
+
+    def rows_of(self, weights: dict[str, Tensor], rows: Rows) -> Tensor:
+        """Return ρ (n,), differentiable by the weights."""
+        lower, upper = (rows.points.new_tensor(b) for b in self.problem.domain.bounds())
+        jet = field_jet(
+            lambda t: functional_call(self.module, weights, (t,)), rows.points,
+            origin=(lower + upper) / 2, scale=(upper - lower) / 2,
+        )  # fmt: skip
+        return rows.apply(Jet(jet.value, jet.gradient, jet.laplacian)) * self.scale - rows.target
+
+    def residual(self, rows: Rows, runner: BlockRunner) -> Tensor:
+        """Return ρ (n,)."""
+        weights = self.weights(self.theta)
+
+        def block(span: tuple[int, int]) -> Tensor:
+            with torch.no_grad():
+                return self.rows_of(weights, rows.take(slice(*span)))
+
+        return torch.cat(list(runner.map(block, ranges(len(rows), BLOCK))))
+
+    def loss_and_gradient(self, theta: Tensor, rows: Rows, runner: BlockRunner) -> tuple[float, Tensor]:
+        """Return |ρ|² and its gradient by θ (P,), the blocks added in their order."""
+
+        def block(span: tuple[int, int]) -> tuple[float, Tensor]:
+            leaf = theta.detach().clone().requires_grad_(True)
+            with torch.enable_grad():
+                cost = self.rows_of(self.weights(leaf), rows.take(slice(*span))).square().sum()
+            return float(cost.detach()), torch.autograd.grad(cost, leaf)[0]
+
+        parts = list(runner.map(block, ranges(len(rows), BLOCK)))
+        return sum(cost for cost, _ in parts), torch.stack([gradient for _, gradient in parts]).sum(0)
+
+    def jacobian(self, rows: Rows, runner: BlockRunner) -> tuple[Tensor, Tensor]:
+        """Return ρ (n,) and J (n, P), one backward pass per row, many rows at once."""
+
+        def one(
+            theta: Tensor, point: Tensor, second: Tensor, first: Tensor, zeroth: Tensor, target: Tensor
+        ) -> Tensor:
+            row = Rows(point[None], second[None], first[None], zeroth[None], target[None])
+            return self.rows_of(self.weights(theta), row)[0]
+
+        each = vmap(grad_and_value(one), in_dims=(None, 0, 0, 0, 0, 0))
+
+        def block(span: tuple[int, int]) -> tuple[Tensor, Tensor]:
+            r = rows.take(slice(*span))
+            return each(self.theta, r.points, r.second, r.first, r.zeroth, r.target)
+
+        with warnings.catch_warnings():  # about the speed of splines, once per program
+            warnings.filterwarnings("ignore", message="torch.searchsorted")
+            parts = list(runner.map(block, ranges(len(rows), PER_SAMPLE)))
+        return torch.cat([value for _, value in parts]), torch.cat([gradient for gradient, _ in parts])
+
+    def field(self, problem: Problem) -> NetworkField:
+        """Return the solution that it stands for."""
+        model = build(self.name, self.config, n_inputs=problem.n_inputs, n_outputs=1, seed=0).double()
+        state = {**self.module.state_dict(), **self.weights(self.theta)}
+        model.load_state_dict(state)
+        return NetworkField(problem, self.name, self.config, model, self.scale)
+
+
+def choose_config(
+    name: str, options: dict[str, Any], n_params: int | None, n_inputs: int
+) -> tuple[ModelConfig, int]:
+    """Return the configuration of a model for an equation: given options over those that suit equations.
+
+    Args:
+        name: a row of the catalog.
+        options: given by the user.
+        n_params: budget that sets the width; `PARAMETERS` where neither it nor the width is given.
+        n_inputs: d.
+
+    Returns:
+        the configuration and its number of parameters.
+
+    Raises:
+        ConfigError: when the model or an option is unknown or out of range, or the budget is too small.
+    """
+    cls = config_class(name)
+    unknown = sorted(set(options) - set(cls.model_fields))
+    if unknown:
+        raise ConfigError(
+            f"model {name}: unknown option {unknown[0]!r}; known: {', '.join(cls.model_fields)}"
+        )
+    chosen = {**_OPTIONS.get(name, {}), **options}
+    if name == "lrnn":
+        chosen = {"omega_first": _OMEGA_PER_AXIS * n_inputs, **chosen}
+    try:
+        start = cls(**chosen).for_signal((SAMPLES,) * n_inputs)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise ConfigError(f"model {name}: {key}: {first['msg']}, got {first['input']!r}") from None
+    chosen = {**start.model_dump(exclude_unset=True), **_decided(start, chosen)}
+    if n_params is None and cls.width_key in options:
+        config = cls(**chosen)
+        with torch.device("meta"):
+            module = build(name, config, n_inputs=n_inputs, n_outputs=1)
+        return config, sum(p.numel() for p in module.parameters())
+    if n_params is not None and cls.width_key in options:
+        raise ConfigError(f"--params sets {cls.width_key} of {name}: give one of them")
+    return fit_budget(name, chosen, n_params or PARAMETERS, n_inputs=n_inputs, n_outputs=1)
+
+
+def _decided(config: ModelConfig, chosen: dict[str, Any]) -> dict[str, Any]:
+    """Return what `for_signal` filled in."""
+    plain = type(config)(**chosen).model_dump()
+    return {key: value for key, value in config.model_dump().items() if plain[key] != value}
+
+
+def start_catalog_network(
+    problem: Problem, name: str, config: ModelConfig, seed: int, rows: Rows, runner: BlockRunner
+) -> CatalogNetwork:
+    """Build a model with weights that depend on the seed alone, and choose s by the rows."""
+    module = build(name, config, n_inputs=problem.n_inputs, n_outputs=1, seed=seed).double()
+    use_engine = getattr(module, "use_engine", None)
+    if use_engine is not None:
+        use_engine("reference")  # the others take tensors only
+    module.requires_grad_(False)
+    theta = nn.utils.parameters_to_vector(module.parameters()).detach()
+    network = CatalogNetwork(problem, name, config, module, theta)
+    size = float((network.residual(rows, runner) + rows.target).norm())
+    wanted = float(rows.target.norm())
+    return replace(network, scale=wanted / size if size > 0 and wanted > 0 else 1.0)

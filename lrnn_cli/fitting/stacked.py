@@ -1,0 +1,222 @@
+"""Many small signals fitted in one batch: equal networks on a model axis, one step for all of them at once.
+
+The weights of K networks of one architecture are stacked, W: (K, …), and the gradient of all K losses is one
+batched evaluation (`torch.func.vmap` over `functional_call`): matrix products become batched ones, and the
+cost of starting an operation, which dominates small networks, is paid once instead of K times. Each network
+keeps its own data and its own batches; nothing is shared, so that the results are those of K separate runs up
+to rounding. Product layers run on the reference engine, the one that can be batched.
+
+What cannot go in step is not done here: a network whose loss breaks out, is not finite or does not fall is
+taken out and reported, to be fitted alone, where the guard can go back.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch.func import functional_call, grad_and_value, vmap
+
+from lrnn_cli.errors import ConfigError
+from lrnn_cli.fitting.blocks import BlockRunner
+from lrnn_cli.fitting.guard import SMOOTHING, Guard, Verdict
+from lrnn_cli.fitting.least_squares import solve_head, training_loss
+from lrnn_cli.fitting.loop import SNAPSHOT_EVERY, START_POINTS
+from lrnn_cli.fitting.optimizers import make_optimizer
+from lrnn_cli.fitting.sampling import BatchSampler
+from lrnn_cli.fitting.schedule import rate_factor
+from lrnn_cli.fitting.settings import FitSettings
+from lrnn_cli.models.contract import CoordinateModel
+from lrnn_cli.objectives.samples import Samples
+
+
+@dataclass
+class Member:
+    """One network of a stack with its data.
+
+    Attributes:
+        model: changed in place.
+        samples: on the same device and in the same precision.
+        seed: of its batches.
+        loss: of the final weights over all points, normalised; NaN before the fit.
+        trouble: why it has to be fitted alone; empty when it went well.
+    """
+
+    model: CoordinateModel
+    samples: Samples
+    seed: int
+    loss: float = math.nan
+    trouble: str = ""
+    snapshot: tuple[float, list[Tensor]] | None = field(default=None, repr=False)
+
+
+def fit_stacked(
+    members: Sequence[Member],
+    settings: FitSettings,
+    runner: BlockRunner,
+    *,
+    lr: float,
+    lstsq: Sequence[str] = (),
+    batch_points: int,
+) -> None:
+    """Fit all members for the same number of steps, as `loop.Trainer` fits each of them.
+
+    Args:
+        members: networks of one architecture; their models, losses and troubles are filled in.
+        settings: a budget of steps; optimiser, schedule, warm-up and guard.
+        runner: evaluates the least-squares solutions.
+        lr: peak learning rate.
+        lstsq: when to solve the output layers: any of start and end.
+        batch_points: points of a step, of each member.
+
+    Raises:
+        ConfigError: when the settings or the members cannot go in step.
+    """
+    _check(members, settings, lstsq)
+    for member in members if "start" in lstsq else ():
+        solve_head(member.model, member.samples, runner, _start_points(member))
+    stack = _Stack(members, settings, lr)
+    samplers = [BatchSampler(m.samples.n_points, batch_points, m.seed) for m in members]
+    guards = [Guard(m.samples.variance(), settings.guard) for m in members]
+    smoothing = 0.0 if samplers[0].is_full else SMOOTHING
+    steps = settings.steps or 0
+    for step in range(steps):
+        rate = rate_factor(
+            settings.schedule, progress=step / steps, step=step, warmup_steps=settings.warmup_steps
+        )
+        losses, norms = stack.gradient(
+            [s.next().to(m.samples.targets.device) for s, m in _pairs(samplers, members)]
+        )
+        for k, (member, guard) in enumerate(zip(members, guards, strict=True)):
+            if member.trouble:
+                continue
+            loss = losses[k] if math.isfinite(norms[k]) else math.nan
+            verdict = guard.observe(loss, smoothing=smoothing, progress=step / steps)
+            if verdict is not Verdict.FINE:
+                member.trouble = str(verdict)
+            elif step % SNAPSHOT_EVERY == 0 and guard.smooth_loss <= 1.2 * guard.best_loss:
+                member.snapshot = guard.smooth_loss, stack.weights(k)
+        stack.clip(norms, settings.clip_norm, [not m.trouble for m in members])
+        for group in stack.optimizer.param_groups:
+            group["lr"] = lr * rate * group["factor"]
+        stack.optimizer.step()
+    for k, member in enumerate(members):
+        stack.give_back(k, member.model)
+        if not member.trouble:
+            _finish(member, runner, "end" in lstsq)
+        member.snapshot = None
+
+
+def _pairs(samplers: Sequence[BatchSampler], members: Sequence[Member]) -> zip[tuple[BatchSampler, Member]]:
+    return zip(samplers, members, strict=True)
+
+
+def _check(members: Sequence[Member], settings: FitSettings, lstsq: Sequence[str]) -> None:
+    if not members:
+        raise ConfigError("a stack needs at least one network")
+    if settings.steps is None or settings.time_s is not None or settings.until is not None:
+        raise ConfigError(
+            "a stack goes in step: it takes a budget of --steps alone, no --time and no --until"
+        )
+    if "plateau" in lstsq:
+        raise ConfigError("a stack goes in step: --lstsq takes start and end, not plateau")
+    shapes = [{key: tuple(v.shape) for key, v in m.model.state_dict().items()} for m in members]
+    if any(shape != shapes[0] for shape in shapes) or len({type(m.model) for m in members}) > 1:
+        raise ConfigError("a stack takes networks of one architecture and size")
+    if len({(m.samples.n_points, m.samples.n_outputs) for m in members}) > 1:
+        raise ConfigError("a stack takes signals of one number of points and channels")
+
+
+def _start_points(member: Member) -> Tensor | None:
+    """Return the points for the first solution, those that a separate run would take."""
+    n = member.samples.n_points
+    if n <= START_POINTS:
+        return None
+    generator = torch.Generator().manual_seed(member.seed)
+    return torch.randint(n, (START_POINTS,), generator=generator).to(member.samples.targets.device)
+
+
+def _finish(member: Member, runner: BlockRunner, solve: bool) -> None:
+    """Solve the output layer where asked, then keep the better of the last and the last good state."""
+    model, samples = member.model, member.samples
+    loss = solve_head(model, samples, runner, None)[1] if solve else training_loss(model, samples, runner)
+    if member.snapshot is not None and not loss <= 1.05 * member.snapshot[0]:
+        last = [p.detach().clone() for p in model.parameters()]
+        _assign(model, member.snapshot[1])
+        earlier = training_loss(model, samples, runner)
+        if earlier < loss or not math.isfinite(loss):
+            loss = earlier
+        else:
+            _assign(model, last)
+    member.loss = loss
+
+
+def _assign(model: CoordinateModel, weights: Sequence[Tensor]) -> None:
+    with torch.no_grad():
+        for parameter, value in zip(model.parameters(), weights, strict=True):
+            parameter.copy_(value)
+
+
+class _Stack:
+    """The stacked weights of K networks, held by the parameters of a copy of the first, each (K, …)."""
+
+    def __init__(self, members: Sequence[Member], settings: FitSettings, lr: float) -> None:
+        first = members[0].model
+        self.members = members
+        self.body = copy.deepcopy(first)  # evaluated with one slice of the stack at a time
+        if (setter := getattr(self.body, "use_engine", None)) is not None:
+            setter("reference")
+        model = copy.deepcopy(first)
+        # the optimiser comes first: the factors of its rates may depend on the sizes of a single network
+        self.optimizer = make_optimizer(settings.optimizer, model, lr, beta2=settings.beta2)
+        for key, parameter in model.named_parameters():
+            parameter.data = torch.stack([m.model.get_parameter(key).detach() for m in members])
+        self.buffers = {
+            key: torch.stack([dict(m.model.named_buffers())[key] for m in members])
+            for key, _ in first.named_buffers()
+        }
+        self.parameters = dict(model.named_parameters())
+        self._gradient = vmap(grad_and_value(self._loss))
+
+    def _loss(
+        self, weights: dict[str, Tensor], buffers: dict[str, Tensor], coords: Tensor, targets: Tensor
+    ) -> Tensor:
+        prediction = functional_call(self.body, (weights, buffers), (coords,))
+        return (prediction - targets).square().sum() / targets.numel()
+
+    def gradient(self, indices: Sequence[Tensor]) -> tuple[list[float], list[float]]:
+        """Set the gradients, and return loss and norm of the gradient of every network."""
+        coords = torch.stack([m.samples.coords(i) for m, i in zip(self.members, indices, strict=True)])
+        targets = torch.stack([m.samples.targets[i] for m, i in zip(self.members, indices, strict=True)])
+        weights = {key: p.detach() for key, p in self.parameters.items()}
+        found, losses = self._gradient(weights, self.buffers, coords, targets)
+        for key, parameter in self.parameters.items():
+            parameter.grad = found[key]
+        squares = torch.stack([g.flatten(1).square().sum(1) for g in found.values()])
+        return losses.tolist(), squares.sum(0).sqrt().tolist()
+
+    def clip(self, norms: Sequence[float], limit: float | None, going: Sequence[bool]) -> None:
+        """Shorten the gradients of each network to the limit, and stop those that are out."""
+        scales = [
+            0.0 if not goes else 1.0 if limit is None or norm <= limit else limit / norm
+            for norm, goes in zip(norms, going, strict=True)
+        ]
+        if all(scale == 1.0 for scale in scales):
+            return
+        for parameter in self.parameters.values():
+            assert parameter.grad is not None
+            shape = (-1, *[1] * (parameter.dim() - 1))
+            scale = parameter.new_tensor(scales).reshape(shape)
+            parameter.grad = torch.where(scale > 0, parameter.grad * scale, 0.0)
+
+    def weights(self, k: int) -> list[Tensor]:
+        """Return a copy of the weights of one network."""
+        return [p.detach()[k].clone() for p in self.parameters.values()]
+
+    def give_back(self, k: int, model: CoordinateModel) -> None:
+        """Write the weights of one network into its model."""
+        _assign(model, self.weights(k))

@@ -1,0 +1,105 @@
+"""Running jobs side by side on this machine: some threads, each waiting for a process of its own."""
+
+import os
+import queue
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+
+from lrnn_cli.studies.jobs import Job, State
+from lrnn_cli.studies.run_job import PROGRAM, run_job
+
+_POLL_S = 0.2
+
+
+def visible_gpus() -> list[str]:
+    """Return the GPUs that jobs may use: those of CUDA_VISIBLE_DEVICES, else those that nvidia-smi lists."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return [name.strip() for name in chosen.split(",") if name.strip() not in ("", "-1")]
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    try:
+        listed = subprocess.run([tool, "-L"], capture_output=True, text=True, timeout=20, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [str(k) for k in range(sum(line.startswith("GPU ") for line in listed.splitlines()))]
+
+
+def slot_environments(count: int, gpus: Sequence[str]) -> list[dict[str, str]]:
+    """Return the variables of each place where a job may run: one GPU each, in turn.
+
+    Args:
+        count: jobs at once.
+        gpus: names of the GPUs; empty for none.
+
+    Returns:
+        count dicts; empty ones without a GPU.
+    """
+    return [{"CUDA_VISIBLE_DEVICES": gpus[k % len(gpus)]} if gpus else {} for k in range(count)]
+
+
+def threads_each(count: int) -> int:
+    """Return the CPU threads for each of so many jobs at once: the cores divided, at least one."""
+    return max(1, len(os.sched_getaffinity(0)) // count)
+
+
+class LocalRunner:
+    """Runs jobs in so many places at once.
+
+    Args:
+        root: folder of the study.
+        count: jobs at once.
+        program: how to start lrnn.
+    """
+
+    def __init__(self, root: Path, count: int, program: Sequence[str] = PROGRAM) -> None:
+        self.root, self.count, self.program = root, count, program
+        self._slots: queue.SimpleQueue[dict[str, str]] = queue.SimpleQueue()
+        for environment in slot_environments(count, visible_gpus()):
+            self._slots.put(environment)
+        self._stopping = threading.Event()
+
+    def run(self, jobs: Sequence[Job], should_stop: Callable[[], bool]) -> Iterator[tuple[Job, State]]:
+        """Run the jobs, yielding each as it ends; when asked to stop, let those running save their state.
+
+        Args:
+            jobs: what to run.
+            should_stop: asked a few times a second.
+
+        Yields:
+            a job and how it stands now; jobs that were not begun are left out.
+        """
+        with ThreadPoolExecutor(self.count) as pool:
+            pending: dict[Future[State | None], Job] = {pool.submit(self._one, job): job for job in jobs}
+            try:
+                while pending:
+                    done, _ = wait(pending, timeout=_POLL_S, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        job, state = pending.pop(future), future.result()
+                        if state is not None:
+                            yield job, state
+                    if should_stop():
+                        self._stopping.set()
+            finally:
+                self._stopping.set()  # whatever went wrong, nothing is left running behind
+
+    def _one(self, job: Job) -> State | None:
+        if self._stopping.is_set():
+            return None
+        environment = self._slots.get()
+        try:
+            return run_job(
+                job,
+                self.root,
+                program=self.program,
+                threads=threads_each(self.count),
+                env=environment,
+                should_stop=self._stopping.is_set,
+            )
+        finally:
+            self._slots.put(environment)

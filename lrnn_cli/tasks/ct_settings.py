@@ -1,0 +1,165 @@
+"""The settings of `reconstruct-ct` as the user writes them: the scan, the methods, the networks.
+
+scan:   {views: 50, noise: poisson, i0: 1e4, …}        simulated; or {sinogram: s.npy, angles: 0:180:100, …}
+method: {methods: [lrnn, fbp, sart, tv], prior: tv+nlm, …}
+model:  {params: 180000, options: {rank: 96}}          of the networks among the methods
+fit:    {time_s: 60, seed: 0, …}                       `fitting.settings.FitSettings`, per network
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from lrnn_cli.errors import ConfigError
+from lrnn_cli.fitting.settings import FitSettings
+from lrnn_cli.models.catalog import row
+
+CLASSICAL = ("fbp", "sart", "sirt", "tv")
+DEFAULT_METHODS = ("lrnn", "fbp", "sart", "tv")
+DEFAULT_PARAMS = 180_000
+PRESETS = {"fast": 60.0, "best": 480.0}  # seconds per network
+MU_WATER_PER_MM = 0.0193  # at 70 keV: J. Hubbell, S. Seltzer, NISTIR 5632
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class ScanSettings(BaseModel):
+    """Where the projections come from: measured, or simulated from a slice."""
+
+    model_config = _FROZEN
+
+    sinogram: str | None = Field(None, description="file of a measured sinogram")
+    angles: str | None = Field(None, description="file, or START:STOP:COUNT, half-open")
+    radians: bool = False
+    layout: Literal["auto", "angles-first", "bins-first"] = "auto"
+    center: float | Literal["auto"] | None = Field(None, description="bin of the axis of rotation")
+    flat: str | None = Field(None, description="file of the open beam, for raw counts")
+    dark: str | None = Field(None, description="file of the counts without a beam")
+    size: int | None = Field(None, ge=8, description="pixels per side of the slice")
+    pixel_size: float | None = Field(None, gt=0, description="side of a pixel")
+    detector_spacing: float | None = Field(None, gt=0, description="distance of neighbouring bins")
+    mu_water: float | None = Field(None, gt=0, description="attenuation of water per unit of length")
+    views: int = Field(50, ge=1)
+    range: tuple[float, float] = Field((0.0, 180.0), description="first angle and end of the views, degrees")
+    noise: Literal["none", "poisson", "readout"] = "none"
+    i0: float | None = Field(None, gt=0, description="counts of the open beam")
+    electronic: float = Field(0.0, ge=0, description="standard deviation of the electronics, counts")
+    tau: float = Field(30.0, gt=0, description="photons at the largest line integral, for readout noise")
+    readout: float = Field(2.0, ge=0, description="standard deviation of the readout, photons")
+    inverse_crime: bool = Field(False, description="simulate with the operator and grid that reconstruct")
+    operator: Literal["joseph", "strip", "rotate"] = "joseph"
+
+    @field_validator("range")
+    @classmethod
+    def _turns(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[0] == value[1]:
+            raise ValueError(f"expected different angles, got {value[0]:g}:{value[1]:g}")
+        return value
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ScanSettings:
+        measured = ("angles", "center", "flat", "dark")
+        simulated = ("views", "range", "inverse_crime", "tau", "readout")
+        wrong, hint = (
+            (measured, "belongs to --sinogram")
+            if self.sinogram is None
+            else (simulated, "simulates a scan of an image")
+        )
+        for name in wrong:
+            if name in self.model_fields_set and getattr(self, name) not in (None, False):
+                flag = "--" + name.replace("_", "-")
+                raise ValueError(f"{flag} {hint}; leave one of them out")
+        if self.sinogram is not None and self.noise != "none":
+            raise ValueError("--noise simulates a scan of an image; a measured sinogram has its own")
+        return self
+
+
+class MethodSettings(BaseModel):
+    """Which reconstructions, and what they assume."""
+
+    model_config = _FROZEN
+
+    methods: tuple[str, ...] = DEFAULT_METHODS
+    filter: Literal["ramp", "shepp-logan", "cosine", "hamming", "hann"] = "hann"
+    iterations: int | Literal["auto"] = Field("auto", description="of SART and SIRT")
+    tv: float | Literal["auto"] = Field("auto", description="weight of TV relative to max |A^T W p|")
+    prior: Literal["tv+nlm", "tv", "nlm", "none"] = Field("tv+nlm", description="of the networks' image")
+    bandwidth: float | Literal["auto"] = Field(
+        "auto", description="of the nonlocal means, in units where water is 0.5"
+    )
+    ramp: bool = Field(False, description="ramp-filter the networks' residual")
+
+    @field_validator("iterations", "bandwidth", "tv")
+    @classmethod
+    def _sensible(cls, value: float | str, info: Any) -> float | str:
+        if not isinstance(value, str) and not (value > 0 and value >= (info.field_name == "iterations")):
+            raise ValueError(f"expected more than 0, or auto, got {value:g}")
+        return value
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return (
+            [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        )
+
+    @field_validator("methods")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError(f"expected at least one of {', '.join(CLASSICAL)} or a model")
+        for name in value:
+            if name not in CLASSICAL:
+                try:
+                    row(name)
+                except ConfigError as error:
+                    raise ValueError(
+                        f"{str(error).removeprefix('model: ')}, {', '.join(CLASSICAL)}"
+                    ) from None
+        if len(set(value)) < len(value):
+            raise ValueError(f"expected every method once, got {','.join(value)}")
+        return value
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The models among the methods."""
+        return tuple(name for name in self.methods if name not in CLASSICAL)
+
+
+class NetworkSettings(BaseModel):
+    """The networks' size and options."""
+
+    model_config = _FROZEN
+
+    params: int = Field(DEFAULT_PARAMS, ge=1, description="parameter budget of every network")
+    options: dict[str, Any] = Field(default_factory=dict, description="of the only network")
+
+
+class CtSettings(BaseModel):
+    """All of it."""
+
+    model_config = _FROZEN
+
+    scan: ScanSettings = Field(default_factory=ScanSettings)
+    method: MethodSettings = Field(default_factory=MethodSettings)
+    model: NetworkSettings = Field(default_factory=NetworkSettings)
+    fit: FitSettings = Field(default_factory=lambda: FitSettings(time_s=PRESETS["fast"]))
+
+    @model_validator(mode="after")
+    def _one_network(self) -> CtSettings:
+        if self.model.options and len(self.method.networks) != 1:
+            raise ValueError("options of a model (--set) need exactly one network among the methods")
+        return self
+
+
+def preset(name: str) -> dict[str, Any]:
+    """Return the settings of a preset: fast, a minute per network; best, eight minutes.
+
+    Raises:
+        ConfigError: when it is unknown.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"preset: expected one of {', '.join(PRESETS)}, got {name!r}")
+    return {"fit": {"time_s": PRESETS[name]}}

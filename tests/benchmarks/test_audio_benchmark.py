@@ -1,0 +1,116 @@
+"""The benchmark of sounds: what is run, what is kept, what is gone on with, and the table."""
+
+import json
+import math
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import audio, machine, search_audio
+
+
+class Stub:
+    """Stands in for the program: an error that depends on learning rate, frequency and seed."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[str]] = []
+
+    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        def given(flag: str) -> str:
+            return arguments[arguments.index(flag) + 1]
+
+        self.calls.append(list(arguments))
+        if "--dry-run" in arguments:
+            plan = {"model": {"config": {"omega_first": 100.0}}}
+            return subprocess.CompletedProcess(arguments, 0, json.dumps(plan), "")
+        rate, omega, seed = float(given("--lr")), float(given("--omega-first")), int(given("--seed"))
+        if rate > 1.5e-3:
+            return subprocess.CompletedProcess(arguments, 5, "", "lrnn: error: diverged")
+        mse = 1e-4 * (1 + abs(math.log10(rate / 5e-4))) * (1 + seed / 10 if seed < 1000 else 1)
+        mse *= 0.2 if given("--model") == "lrnn" else 1.0
+        folder = Path(given("-o"))
+        folder.mkdir()
+        log = [{"seconds": 2.5, "psnr_db": 30.0}, {"seconds": 3.5, "psnr_db": -10 * math.log10(mse)}]
+        (folder / "train.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log))
+        found = dict.fromkeys(("psnr_db", "snr_db", "lsd_db"), 1.0) | {"mse": mse, "rho_ag": 0.99}
+        train = {"steps": 7, "rollbacks": 0, "fresh_starts": 0}
+        record = {"metrics": found, "train": train, "time": {"train_s": 4.0}}
+        record["model"] = {"params": 200_001, "config": {"omega_first": omega}}
+        return subprocess.CompletedProcess(arguments, 0, json.dumps(record), "")
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for module in (audio, machine, search_audio):
+        monkeypatch.setattr(module, "RESULTS", tmp_path)
+    return tmp_path
+
+
+def test_every_model_is_tuned_alike_and_an_interrupted_benchmark_goes_on(
+    results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    stub = Stub()
+    monkeypatch.setattr(audio, "call", stub)
+    options = ["--clips", "a.wav", "--seconds", "9", "--seeds", "2", "--trials", "3", "--jobs", "2"]
+    audio.main(options)
+    runs = json.loads((results / "audio.json").read_text())["runs"]
+    assert len(runs) == 3 * (3 + 2)
+    for model in audio.MODELS:
+        assert sum(run["model"] == model and run["seed"] == audio.TUNING_SEED for run in runs) == 3
+    failed = [run for run in runs if run["mse"] is None]
+    assert [(run["model"], run["lr"], run["failed"]) for run in failed] == [
+        ("lrnn", 2e-3, "lrnn: error: diverged")
+    ]
+    finals = {run["model"]: run for run in runs if run["seed"] == 0}
+    assert {name: run["lr"] for name, run in finals.items()} == {"lrnn": 5e-4, "siren": 5e-4, "spder": 3e-4}
+    assert finals["lrnn"]["seconds_to_1e-4"] == 3.5 and finals["spder"]["seconds_to_1e-4"] is None
+    table = (results / "audio.md").read_text()
+    assert "| a | lrnn | 0.0005 | 1 | 2.10e-05 (2.00e-05 … 2.20e-05) | 0.99000" in table
+    assert "| a | 5.00 | – |" in table
+    before = len(stub.calls)
+    (results / "audio.json").write_text(json.dumps({"runs": runs[:-4]}))
+    audio.main(options)
+    again = json.loads((results / "audio.json").read_text())["runs"]
+    assert sum("--dry-run" not in call for call in stub.calls[before:]) == 4
+    assert sorted(map(str, map(audio.key, again))) == sorted(map(str, map(audio.key, runs)))
+    capsys.readouterr()
+
+
+def test_every_model_has_as_many_trials() -> None:
+    assert len({len(trials) for trials in audio.TRIALS.values()}) == 1
+    assert all(len(set(trials)) == len(trials) for trials in audio.TRIALS.values())
+
+
+def test_the_search_stores_after_each_trial_and_goes_on(
+    results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def here(*_: Any) -> Any:
+        class Pool:
+            def __enter__(self) -> Any:
+                return self
+
+            def __exit__(self, *_: Any) -> None: ...
+
+            def submit(self, function: Any, *arguments: Any) -> Any:
+                done: Any = search_audio.Future()
+                done.set_result(function(*arguments))
+                return done
+
+        return Pool()
+
+    fitted: list[str] = []
+
+    def fit(clip: str, model: str, change: dict[str, Any], params: int, passes: int) -> dict[str, Any]:
+        fitted.append(clip)
+        return {"clip": clip, "psnr_db": 10.0 if change.get("dbar") == 2 else 40.0}
+
+    monkeypatch.setattr(search_audio, "ProcessPoolExecutor", here)
+    monkeypatch.setattr(search_audio, "fit", fit)
+    search_audio.main(["--names", "lrnn"])
+    search_audio.main(["--names", "lrnn,lrnn dbar 2"])
+    assert fitted == [*search_audio.CLIPS, "bach"]  # the second was hopeless after the first clip
+    record = json.loads((results / "search_audio.json").read_text())
+    assert [(t["name"], t["complete"]) for t in record["trials"]] == [("lrnn", True), ("lrnn dbar 2", False)]
+    capsys.readouterr()
