@@ -37,6 +37,25 @@ CASES: dict[str, tuple[list[str], float, float]] = {
         60,
     ),
     "lm non-separable": (["--problem", "non-separable", "--solver", "lm", "--time", "45s"], 1e-6, 60),
+    # baselines: what other models reach in the same time; their limit is no goal
+    "lm siren high-frequency k=8": (
+        "--problem high-frequency --k 8 --model siren --solver lm --params 816 --time 45s".split(),
+        1.0,
+        60,
+    ),
+    "lbfgs siren high-frequency k=8": (
+        "--problem high-frequency --k 8 --model siren --solver lbfgs --params 816 --time 45s".split(),
+        1.0,
+        60,
+    ),
+    "ellipse": (
+        [
+            *("--domain", "implicit:-2.2,-1.3:2.2,1.3:x^2/4+y^2-1"),
+            *("--manufacture", "(1-x^2/4-y^2)*sin(3*x*y+2*x)"),
+        ],
+        1e-10,
+        6,
+    ),
     "anova, 10-D": (["--problem", "anova", "--dim", "10", "--time", "45s"], 1e-4, 60),
 }
 

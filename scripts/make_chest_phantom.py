@@ -1,6 +1,7 @@
 """Draws sample_data/chest_phantom512_u16.png: `python scripts/make_chest_phantom.py [FILE]`.
 
-A pixel v of 0 … 65535 stands for 2000 v / 65535 - 1000 Hounsfield units, rounded to whole units as scanners do.
+A pixel v of 0 … 65535 stands for 2000 v / 65535 - 1000 Hounsfield units, rounded to whole units as scanners
+do.
 """
 
 import sys

@@ -7,6 +7,7 @@ from lrnn_cli.fitting.blocks import BlockRunner, ranges
 from lrnn_cli.models.contract import CoordinateModel
 from lrnn_cli.objectives.samples import Samples
 
+LARGEST_HEAD = 4096  # features; the Gram matrix takes their square, once per thread
 RIDGE = 1e-9  # relative to the mean diagonal of the Gram matrix: keeps collinear features solvable
 
 
@@ -35,7 +36,8 @@ def solve_head(
 
     Minimises sum_n |S phi(x_n) + s_0 - t_n|^2 over S and s_0 by the normal equations in float64,
     (F^T F + RIDGE mean(diag) I) S = F^T T with F = [phi, 1]: the ridge and float32 evaluation can spoil a
-    solution, so the loss before and after is measured and the better layer kept.
+    solution, so the loss before and after is measured and the better layer kept. A layer of more than
+    LARGEST_HEAD features stays as it is.
 
     Args:
         model: changed in place.
@@ -47,6 +49,9 @@ def solve_head(
         training loss before and after; after <= before.
     """
     k, dtype, device = model.head.in_features + 1, torch.float64, samples.targets.device
+    if k - 1 > LARGEST_HEAD:
+        loss = training_loss(model, samples, runner, points)
+        return loss, loss
     n = samples.n_points if points is None else len(points)
     gram = torch.zeros(k, k, dtype=dtype, device=device)
     moment = torch.zeros(k, samples.n_outputs, dtype=dtype, device=device)

@@ -12,7 +12,7 @@ from torch import Tensor
 from lrnn_cli.errors import FitError
 from lrnn_cli.fitting.blocks import BlockRunner
 from lrnn_cli.fitting.guard import SMOOTHING, Guard, Verdict
-from lrnn_cli.fitting.least_squares import solve_head, training_loss
+from lrnn_cli.fitting.least_squares import LARGEST_HEAD, solve_head, training_loss
 from lrnn_cli.fitting.optimizers import load_state, make_optimizer
 from lrnn_cli.fitting.outcome import Outcome
 from lrnn_cli.fitting.sampling import BatchSampler
@@ -284,6 +284,10 @@ class Trainer:
         before, after = self.runner.with_less_memory(
             lambda: solve_head(self.model, self.samples, self.runner, points)
         )
+        if self.model.head.in_features > LARGEST_HEAD:
+            too_large = f"over {LARGEST_HEAD} features"
+            self._event.append(f"output layer not solved by least squares {when}: {too_large}")
+            return after
         gain = f"{self.samples.psnr_db(before):.2f} to {self.samples.psnr_db(after):.2f} dB"
         part = "" if points is None else f" over {len(points)} points"
         self._event.append(f"output layer solved by least squares {when}{part}: {gain}")

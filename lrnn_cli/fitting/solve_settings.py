@@ -20,7 +20,7 @@ class SolveSettings(BaseModel):
     options: dict[str, Any] = Field(
         default_factory=dict, description="further fields of the model's configuration"
     )
-    lr: float | None = Field(None, gt=0, description="peak rate of Adam; the model's own when left out")
+    lr: float | None = Field(None, gt=0, description="peak rate of Adam; 1e-2 when left out")
     features: Literal["auto", "product", "separable"] = Field(
         "auto", description="of the least-squares solver"
     )

@@ -27,6 +27,7 @@ from lrnn_cli.objectives.poisson import Problem
 ROWS_PER_PARAMETER = 1.5
 ROWS = (1024, 4096)  # fewest and most
 STEPS = {"adam": 2000, "lbfgs": 2000}
+RATE = 1e-2  # of Adam: networks of some hundred weights, full batches
 ADAM_EVERY = 10  # steps per record
 LBFGS_ITERATIONS = 10  # per record
 HISTORY = 50
@@ -57,7 +58,7 @@ def train_network(
         name: of the model in the catalog.
         config: its configuration.
         target: relative residual of the training rows at which to stop.
-        lr: peak rate of Adam; the model's own when left out.
+        lr: peak rate of Adam; `RATE` when left out.
         n_steps: steps of Adam, or iterations of L-BFGS.
         seed: of the initial weights.
         time_s: no step is begun after this many seconds.
@@ -91,7 +92,7 @@ def train_network(
             return min(1.0, max(step / n_steps, spent))
 
         stepper = _adam if method == "adam" else _lbfgs
-        rate = lr or network.config.default_lr
+        rate = lr or RATE
         for step, cost, vector in stepper(network, evaluate, rate, n_steps, share):
             if not math.isfinite(cost):
                 raise FitError(f"{method}: the loss is not finite; use a smaller --lr")

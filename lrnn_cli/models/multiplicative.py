@@ -83,7 +83,7 @@ class Multiplicative(CoordinateModel):
             shift = math.log(level / (1.0 - level))
             pairs = directions(units, (n_factors + 1) // 2, n_inputs)
             weight = shift * torch.stack([pairs, -pairs], 1).flatten(0, 1)[:n_factors] / half_width
-        self.weight = nn.Parameter(weight)  # (J, units, d)
+        self.weight = nn.Parameter(weight.contiguous())  # (J, units, d)
         self.bias = nn.Parameter(shift - (weight * centre).sum(-1))  # (J, units)
         self.head = nn.Linear(units, n_outputs)
 

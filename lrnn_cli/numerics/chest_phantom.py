@@ -1,7 +1,8 @@
 """A drawn slice through a chest: edges, thin bones, branching vessels and texture, of any size, from a seed.
 
-Nobody's anatomy: ellipses and capsules painted over one another with densities as in tables of Hounsfield units,
-plus band-limited noise, blurred as a scanner does. Value v = (HU + 1000) / 2000, so air is 0, water 0.5 and dense bone about 1.
+Nobody's anatomy: ellipses and capsules painted over one another with densities as in tables of Hounsfield
+units, plus band-limited noise, blurred as a scanner does. Value v = (HU + 1000) / 2000, so air is 0, water
+0.5 and dense bone about 1.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """How much to regularise, decided without the truth: by the noise, where it is known, or by views left out.
 
-Discrepancy principle (V. A. Morozov, 1966): the residual of a good image is as large as the noise; with weights
-w_i = 1 / σ_i², reduced χ² = Σ w (A x - p)² / m = 1 over the m rays that meet the image. Otherwise every tenth view is
-left out, reconstructions of the others are judged by their residual r there, and the setting that wins is used on
-all views. The residual is measured in the norm of the ramp filter, <r, q * r>: that of r itself follows low frequencies
-and hardly sees the noise of an image, whereas by Parseval's theorem this one follows the error of the image.
+Discrepancy principle (V. A. Morozov, 1966): the residual of a good image is as large as the noise; with
+weights w_i = 1 / σ_i², reduced χ² = Σ w (A x - p)² / m = 1 over the m rays that meet the image. Otherwise
+every tenth view is left out, reconstructions of the others are judged by their residual r there, and the
+setting that wins is used on all views. The residual is measured in the norm of the ramp filter, <r, q * r>:
+that of r itself follows low frequencies and hardly sees the noise of an image, whereas by Parseval's theorem
+this one follows the error of the image.
 """
 
 from __future__ import annotations
@@ -92,9 +93,9 @@ def choose_tv(
 ) -> Choice:
     """Total variation with λ chosen by the data.
 
-    Goes from strong to weak λ, each start from the image before. With known noise the first λ whose reduced χ² is below
-    1 ends the search, and λ is interpolated on a logarithmic scale to χ² = 1. Otherwise the λ of least error on the
-    views left out, refined by a parabola through its neighbours.
+    Goes from strong to weak λ, each start from the image before. With known noise the first λ whose reduced
+    χ² is below 1 ends the search, and λ is interpolated on a logarithmic scale to χ² = 1. Otherwise the λ of
+    least error on the views left out, refined by a parabola through its neighbours.
 
     Args:
         projector: A.

@@ -24,8 +24,8 @@ WEDGE = 4.0  # a gap between views this many times the median one is a missing w
 def fbp(sinogram: torch.Tensor, geometry: Geometry, filter: Filter = "ramp") -> torch.Tensor:
     """Filtered backprojection, f(x, y) = Σ_k w_k (q * p_k)(x cos θ_k + y sin θ_k).
 
-    q is the band-limited ramp times a window; the view weights w_k share out the half turn (`view_weights`), so
-    that uneven angles, a full turn and repeated views need no care. A fan is weighted by cos γ before and
+    q is the band-limited ramp times a window; the view weights w_k share out the half turn (`view_weights`),
+    so that uneven angles, a full turn and repeated views need no care. A fan is weighted by cos γ before and
     R_s² / L² after filtering, and by Parker's weights where it turns less than once.
 
     Args:
@@ -69,9 +69,10 @@ def fbp(sinogram: torch.Tensor, geometry: Geometry, filter: Filter = "ramp") -> 
 def filtered(views: torch.Tensor, spacing: float, filter: Filter = "ramp") -> torch.Tensor:
     """Convolve every view with the band-limited ramp filter, d Σ_m q(m d) p_{b-m}.
 
-    q(0) = 1 / (4 d²), q(m d) = -1 / (π m d)² for odd m, 0 for even m; sampled in space, because a ramp sampled in
-    frequency loses the mean. Its transform is then multiplied by the window, with ν in cycles per bin:
-    sinc(ν), cos(π ν), 0.54 + 0.46 cos(2 π ν) or 0.5 + 0.5 cos(2 π ν). Padded with zeros to twice the length.
+    q(0) = 1 / (4 d²), q(m d) = -1 / (π m d)² for odd m, 0 for even m; sampled in space, because a ramp
+    sampled in frequency loses the mean. Its transform is then multiplied by the window, with ν in cycles per
+    bin: sinc(ν), cos(π ν), 0.54 + 0.46 cos(2 π ν) or 0.5 + 0.5 cos(2 π ν). Padded with zeros to twice the
+    length.
 
     Args:
         views: Line integrals, (..., bins).
@@ -126,8 +127,8 @@ def frequency_response(length: int, filter: Filter) -> np.ndarray:
 def view_weights(theta: np.ndarray) -> np.ndarray:
     """Share of every view of a parallel beam in the half turn.
 
-    Half the gap to each neighbour modulo π; views of the same lines (θ and θ + π) share one part. A gap of more
-    than four times the median is a missing wedge, counted as one median gap.
+    Half the gap to each neighbour modulo π; views of the same lines (θ and θ + π) share one part. A gap of
+    more than four times the median is a missing wedge, counted as one median gap.
 
     Args:
         theta: Angles in radians, (v,), any order.
@@ -166,14 +167,12 @@ def _fan_weights(geometry: Geometry) -> np.ndarray:
 
 
 def _parker(beta: np.ndarray, gamma: np.ndarray, delta: float) -> np.ndarray:
-    """Parker's weights for a turn of π + 2 delta that starts at β = 0, (views, bins).
-
-    The ray (β, γ) comes again as (β + π - 2γ, -γ) in the convention of this module; both weights sum to 1.
-    """
+    """Parker's weights for a turn of π + 2 delta that starts at β = 0, (views, bins)."""
+    # the ray (β, γ) comes again as (β + π - 2γ, -γ); the two weights add up to 1
     beta, gamma = np.broadcast_arrays(beta, gamma)
     rise, fall = 2 * (delta + gamma), 2 * (delta - gamma)
     weight = np.ones(beta.shape)
-    early, late = beta < rise, beta > math.pi + rise
+    early, late = beta < rise, beta > math.pi + 2 * gamma
     with np.errstate(divide="ignore", invalid="ignore"):
         weight = np.where(early, np.sin(math.pi / 2 * beta / rise) ** 2, weight)
         weight = np.where(late, np.sin(math.pi / 2 * (math.pi + 2 * delta - beta) / fall) ** 2, weight)

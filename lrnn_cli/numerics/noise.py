@@ -35,7 +35,7 @@ def poisson(
     generator = np.random.default_rng(seed)
     counts = generator.poisson(i0 * np.exp(-np.asarray(line_integrals, dtype=np.float64))).astype(np.float64)
     if electronic_std:
-        counts += generator.normal(0.0, electronic_std, counts.shape)
+        counts = np.maximum(counts + generator.normal(0.0, electronic_std, counts.shape), 0.0)
     return from_counts(counts, i0=i0, electronic_std=electronic_std)
 
 
@@ -66,6 +66,9 @@ def from_counts(
     """
     counts = np.asarray(counts, dtype=np.float64)
     check_finite("counts", counts)
+    n_negative = int((counts < 0).sum())
+    if n_negative:
+        raise ValueError(f"counts: expected no negative numbers, got {n_negative} of {counts.size}")
     if (flat is None) == (i0 is None):
         raise ValueError("flat and i0: expected one of them, the open beam")
     background = np.zeros(()) if dark is None else _mean_frame(dark)
@@ -82,13 +85,14 @@ def from_counts(
 def readout(
     line_integrals: np.ndarray, photons: float = 30.0, readout_std: float = 2.0, seed: int = 0
 ) -> np.ndarray:
-    """Photon and readout noise on the line integrals themselves, as neural-field papers add it to measurements.
+    """Photon and readout noise on the line integrals themselves, as papers on neural fields add it.
 
     (sign(p) Poisson(τ |p|) + Normal(0, r²)) / τ. This is a model of emission, not of transmission; it serves
-    comparisons, and depends on the unit of p: those papers use images in [0, 1] and pixels of side 1, so that τ = 30
-    and line integrals near 100 mean noise of 2 %.
+    comparisons, and depends on the unit of p: those papers use images in [0, 1] and pixels of side 1, so
+    that τ = 30 and line integrals near 100 mean noise of 2 %.
 
-    Source: V. Saragadam et al., WIRE: Wavelet implicit neural representations, CVPR 2023 (its published program).
+    Source: V. Saragadam et al., WIRE: Wavelet implicit neural representations, CVPR 2023 (its published
+    program).
 
     Args:
         line_integrals: p, any shape.

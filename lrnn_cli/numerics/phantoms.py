@@ -1,7 +1,7 @@
 """Test objects whose line integrals are known in closed form: ellipses and Gaussian blobs.
 
-Coordinates as in `lrnn_cli.numerics.scan_geometry`: x to the right, y up, origin in the middle of the image. Shapes
-are given on the square [-1, 1]² and scaled to an image of side n h by `half_side` = n h / 2.
+Coordinates as in `lrnn_cli.numerics.scan_geometry`: x to the right, y up, origin in the middle of the image.
+Shapes are given on the square [-1, 1]² and scaled to an image of side n h by `half_side` = n h / 2.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """The discrete Radon transform as a torch operator, with its exact adjoint.
 
-`Projector` holds a sparse matrix A (rays x pixels) and its transpose, both in CSR with int32 indices, and applies
-them inside an autograd Function: the backward pass is one more sparse product. (Plain autograd through a CSR
-product is two hundred times slower.) Where the two matrices would pass a memory limit, the entries are computed
-anew, view by view, in every product: the same numbers up to rounding, slower, with next to no memory.
+`Projector` holds a sparse matrix A (rays x pixels) and its transpose, both in CSR with int32 indices, and
+applies them inside an autograd Function: the backward pass is one more sparse product. (Plain autograd
+through a CSR product is two hundred times slower.) Where the two matrices would pass a memory limit, the
+entries are computed anew, view by view, in every product: the same numbers up to rounding, slower, with next
+to no memory.
 
 Geometry and sign conventions: `lrnn_cli.numerics.scan_geometry`. Weights: `lrnn_cli.numerics.ray_weights`.
 """
@@ -140,6 +141,8 @@ class Projector:
 
     def _prepare(self) -> None:
         """Choose the two products."""
+        self._forward: Product
+        self._adjoint: Product
         if self._matrix is None:
             self._forward, self._adjoint = self._forward_free, self._adjoint_free
         else:

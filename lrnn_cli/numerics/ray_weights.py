@@ -3,9 +3,12 @@
 - Joseph: the ray is sampled once per row or column (whichever it crosses more steeply), with linear
   interpolation between the two nearest pixels. Source: P. M. Joseph, An improved algorithm for reprojecting
   rays through pixel images, IEEE Trans. Med. Imaging 1(3), 1982.
-- strip: the mean over the width of the bin of the exact chord through the square pixel, that is area of bin strip
-  and pixel over bin width. Exact for a parallel beam; in a fan the rays are taken as parallel within one pixel.
-- rotate: the image is turned with bilinear interpolation, with zeros outside, and summed along its columns: what
+- strip: the mean over the width of the bin of the exact chord through the square pixel, that is area of bin
+strip
+  and pixel over bin width. Exact for a parallel beam; in a fan the rays are taken as parallel within one
+  pixel.
+- rotate: the image is turned with bilinear interpolation, with zeros outside, and summed along its columns:
+what
   many demonstrations do. Kept for comparison; rays are cut at the turned canvas.
 
 Every function returns the entries of one view as three flat tensors (ray, pixel, weight): bin indices, flat
@@ -67,8 +70,9 @@ def joseph(geometry: Geometry, view: int, device: torch.device) -> Entries:
 def strip(geometry: Geometry, view: int, device: torch.device) -> Entries:
     """Entries of the area model for one view.
 
-    Seen along θ a pixel has the trapezoid of chords with half bases (a + b) / 2 and |a - b| / 2, a = h |cos θ|,
-    b = h |sin θ|, and area h². The entry is its share inside the bin, over the bin width measured at the pixel.
+    Seen along θ a pixel has the trapezoid of chords with half bases (a + b) / 2 and |a - b| / 2, a = h |cos
+    θ|, b = h |sin θ|, and area h². The entry is its share inside the bin, over the bin width measured at the
+    pixel.
 
     Args:
         geometry: The scan.
@@ -78,7 +82,7 @@ def strip(geometry: Geometry, view: int, device: torch.device) -> Entries:
     Returns:
         ray, pixel, weight.
     """
-    n, h, d = geometry.size, geometry.pixel_size, geometry.detector_spacing
+    h, d = geometry.pixel_size, geometry.detector_spacing
     y, x = (torch.as_tensor(a, device=device) for a in geometry.pixel_axes())
     beta = float(geometry.theta[view])
     along = (x * math.cos(beta) + (y * math.sin(beta))[:, None]).reshape(-1)
@@ -111,8 +115,8 @@ def strip(geometry: Geometry, view: int, device: torch.device) -> Entries:
 def rotate(geometry: Geometry, view: int, device: torch.device) -> Entries:
     """Entries of rotate-and-sum for one view.
 
-    Bin b sums the n bilinear samples of the image at s_b (cos θ, sin θ) + t (-sin θ, cos θ) with t on the pixel
-    axis, times h.
+    Bin b sums the n bilinear samples of the image at s_b (cos θ, sin θ) + t (-sin θ, cos θ) with t on the
+    pixel axis, times h.
 
     Args:
         geometry: The scan, with a parallel beam.
@@ -170,10 +174,8 @@ def expected_entries(geometry: Geometry, model: str) -> float:
     return geometry.n_views * n * n * per_pixel
 
 
-def _trapezoid_area(
-    t: torch.Tensor, outer: torch.Tensor, inner: torch.Tensor, side: float
-) -> torch.Tensor:
-    """Area of the chord profile left of t: height 2 side² / (2 (outer + inner)) on |t| ≤ inner, 0 beyond outer."""
+def _trapezoid_area(t: torch.Tensor, outer: torch.Tensor, inner: torch.Tensor, side: float) -> torch.Tensor:
+    """Area of the chord profile left of t: side² / (outer + inner) on |t| ≤ inner, 0 beyond outer."""
     height = side * side / (outer + inner)
     slope = (outer - inner).clamp_min(1e-300)
     ramp = (t.clamp(-outer, -inner) + outer) ** 2 / (2 * slope)

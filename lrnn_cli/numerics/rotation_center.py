@@ -1,8 +1,8 @@
 """The axis of rotation of a parallel-beam scan, found from the data alone.
 
 A view and the view half a turn later see the same lines in mirrored order, p(θ + π, s) = p(θ, -s). The bin
-coordinate c about which they mirror is the axis. An error of a few bins ruins a reconstruction, so measured data
-need this.
+coordinate c about which they mirror is the axis. An error of a few bins ruins a reconstruction, so measured
+data need this.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from lrnn_cli.numerics.checks import check_shape
 def find_center(sinogram: np.ndarray, angles: np.ndarray) -> float:
     """Bin coordinate of the axis of rotation, to a fraction of a bin.
 
-    Takes pairs of views half a turn apart (up to 24); where there is none nearer than a step and a half (a scan over
-    [0°, 180°)), the first and the last view serve. Each pair is compared over the part of the detector that both
-    cover, as a root mean square difference per bin, for shifts in steps of half a bin, then refined by a parabola
-    through the best three.
+    Takes pairs of views half a turn apart (up to 24); where there is none nearer than a step and a half (a
+    scan over [0°, 180°)), the first and the last view serve. Each pair is compared over the part of the
+    detector that both cover, as a root mean square difference per bin, for shifts in steps of half a bin,
+    then refined by a parabola through the best three.
 
     Args:
         sinogram: Line integrals, (views, bins).
@@ -71,8 +71,8 @@ def mirrored_views(theta: np.ndarray, most: int = 24) -> list[tuple[int, int]]:
     miss = away[np.arange(len(theta)), partner]
     if len(theta) < 2 or miss.min() > 1.5 * step + 1e-9:
         raise ValueError(
-            "angles: expected views over at least half a turn; without two mirrored views the axis of rotation "
-            "cannot be found"
+            "angles: expected views over at least half a turn; without two mirrored views the axis of "
+            "rotation cannot be found"
         )
     first = np.flatnonzero(miss <= miss.min() + 0.1 * step)
     seen = {tuple(sorted((int(i), int(partner[i])))) for i in first}

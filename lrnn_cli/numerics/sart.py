@@ -1,11 +1,12 @@
 """Algebraic reconstruction: SART, view by view, and SIRT, all views at once.
 
-Both take steps x ← x + λ C Aᵀ R (p - A x) with the inverse row sums R and column sums C of A, so that neither the
-unit of length nor the number of views changes the meaning of λ. Noise comes in with the iterations: stopping is
-the regularisation (`lrnn_cli.numerics.choice`).
+Both take steps x ← x + λ C Aᵀ R (p - A x) with the inverse row sums R and column sums C of A, so that
+neither the unit of length nor the number of views changes the meaning of λ. Noise comes in with the
+iterations: stopping is the regularisation (`lrnn_cli.numerics.choice`).
 
-Sources: A. H. Andersen, A. C. Kak, Simultaneous algebraic reconstruction technique (SART), Ultrasonic Imaging 6,
-1984; J. Gregor, T. Benson, Computational analysis and improvement of SIRT, IEEE Trans. Med. Imaging 27(7), 2008.
+Sources: A. H. Andersen, A. C. Kak, Simultaneous algebraic reconstruction technique (SART), Ultrasonic
+Imaging 6, 1984; J. Gregor, T. Benson, Computational analysis and improvement of SIRT, IEEE Trans. Med.
+Imaging 27(7), 2008.
 """
 
 from __future__ import annotations
@@ -75,7 +76,8 @@ def sirt(
 ) -> torch.Tensor:
     """Simultaneous iterative reconstruction: every iteration uses all views at once.
 
-    Slower than SART and smoother. Converges to the least-squares solution in the norm of R (times the weights).
+    Slower than SART and smoother. Converges to the least-squares solution in the norm of R (times the
+    weights).
 
     Args:
         projector: A.

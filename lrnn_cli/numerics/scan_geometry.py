@@ -13,10 +13,10 @@ Parallel beam: the view at angle θ (radians, counterclockwise as the picture is
 with the bin spacing d (`detector_spacing`) and the bin coordinate c of the axis (`center`). View 0 sums over
 columns (b grows with the column), view 90° over rows (b grows upwards, against the row).
 
-Flat fan beam: at view angle β the source stands at distance R_s from the axis, in direction (sin β, -cos β), the
-detector line at distance R_d on the other side, parallel to (cos β, sin β), with u_b = (b - c) d along it. With
-tan γ = u / (R_s + R_d) the ray is the line of a parallel beam with θ = β - γ, s = R_s sin γ; for R_s → ∞ the fan
-becomes the parallel beam of the same angles.
+Flat fan beam: at view angle β the source stands at distance R_s from the axis, in direction (sin β, -cos β),
+the detector line at distance R_d on the other side, parallel to (cos β, sin β), with u_b = (b - c) d along
+it. With tan γ = u / (R_s + R_d) the ray is the line of a parallel beam with θ = β - γ, s = R_s sin γ; for
+R_s → ∞ the fan becomes the parallel beam of the same angles.
 
 Lengths share one unit (that of h, for example mm); image values are per that unit, line integrals have none.
 """

@@ -2,20 +2,20 @@
 
     min_x ½ Σ_i w_i (A x - p)_i² + λ Σ_pixels |∇x|₂   (x ≥ 0)
 
-∇ takes forward differences of neighbouring pixels (not divided by the pixel size; 0 at the last row and column).
-Under a change of the unit of length λ scales like the largest entry of Aᵀ W p, so strengths are stated relative to
-that (`weight_scale`).
+∇ takes forward differences of neighbouring pixels (not divided by the pixel size; 0 at the last row and
+column). Under a change of the unit of length λ scales like the largest entry of Aᵀ W p, so strengths are
+stated relative to that (`weight_scale`).
 
-The method is that of Chambolle and Pock for K = [√W A; g ∇], with the dual steps of the data filtered along the
-detector by ν / (ν + ν_c), ν_c = v d / (π n h): below ν_c the v views overlap in the frequency plane and A Aᵀ grows
-like 1 / ν, above it they lie apart and A Aᵀ is flat. The filter undoes that, so that all frequencies come in at the same
-pace: 50 steps do what takes some 400 without it. Because the dual of the data is quadratic, its proximal map stays
-a product in the frequency domain.
+The method is that of Chambolle and Pock for K = [√W A; g ∇], with the dual steps of the data filtered along
+the detector by ν / (ν + ν_c), ν_c = v d / (π n h): below ν_c the v views overlap in the frequency plane and
+A Aᵀ grows like 1 / ν, above it they lie apart and A Aᵀ is flat. The filter undoes that, so that all
+frequencies come in at the same pace: 50 steps do what takes some 400 without it. Because the dual of the
+data is quadratic, its proximal map stays a product in the frequency domain.
 
-Sources: A. Chambolle, T. Pock, A first-order primal-dual algorithm for convex problems with applications to imaging,
-J. Math. Imaging Vis. 40, 2011; T. Pock, A. Chambolle, Diagonal preconditioning for first order primal-dual algorithms,
-ICCV 2011; E. Sidky, J. Jørgensen, X. Pan, Convex optimization problem prototyping for image reconstruction in CT with
-the Chambolle-Pock algorithm, Phys. Med. Biol. 57, 2012.
+Sources: A. Chambolle, T. Pock, A first-order primal-dual algorithm for convex problems with applications to
+imaging, J. Math. Imaging Vis. 40, 2011; T. Pock, A. Chambolle, Diagonal preconditioning for first order
+primal-dual algorithms, ICCV 2011; E. Sidky, J. Jørgensen, X. Pan, Convex optimization problem prototyping
+for image reconstruction in CT with the Chambolle-Pock algorithm, Phys. Med. Biol. 57, 2012.
 """
 
 from __future__ import annotations
@@ -140,14 +140,14 @@ class _Whitened:
         return self.filtered(dual, 1 / (1 + gain)) + self.filtered(residual, gain / (1 + gain))
 
     def pixel_scaling(self) -> torch.Tensor:
-        """Primal steps per pixel, 1 / (Aᵀ W A 1) with largest curvature 1: weights may differ a thousandfold."""
+        """Primal steps per pixel, 1 / (Aᵀ W A 1), the least 1; weights may differ a thousandfold."""
         ones = self.projector.adjoint(torch.zeros_like(self.values)) + 1
         curvature = self.adjoint(self.forward(ones))
         largest = float(curvature.max()) or 1.0
         return 1 / (curvature / largest).clamp_min(SMALLEST_CURVATURE)
 
     def squared_norm(self, scaling: torch.Tensor) -> float:
-        """‖R^½ √W A T^½‖² for T = diag(scaling), by power iteration, and 5 % for what that has not reached."""
+        """‖R^½ √W A T^½‖² for T = diag(scaling), by power iteration, plus 5 % for what it has not reached."""
         generator = torch.Generator().manual_seed(0)
         image = torch.rand(scaling.shape, generator=generator, dtype=scaling.dtype).to(scaling)
         root, norm = scaling.sqrt(), 1.0
@@ -161,7 +161,7 @@ class _Whitened:
 
 
 def _gains(scaling: torch.Tensor, squared_norm: float) -> torch.Tensor:
-    """g per pixel such that ‖g ∇ T^½‖² ≤ squared_norm, from ‖∇‖² ≤ 8."""
+    """The factors g per pixel such that ‖g ∇ T^½‖² ≤ squared_norm, from ‖∇‖² ≤ 8."""
     largest = scaling.clone()
     largest[:-1] = torch.maximum(largest[:-1], scaling[1:])
     largest[:, :-1] = torch.maximum(largest[:, :-1], scaling[:, 1:])

@@ -18,7 +18,13 @@ from lrnn_cli.studies.jobs import JobFolder, digest
 JOB = "job.json"
 MARKS = ("metrics.json", JOB, "config.yaml")  # any of them says that a run began here
 STATUSES = ("ok", "failed", "interrupted", "crashed")
-KINDS = {"fit-image": "image", "fit-audio": "audio", "reconstruct-ct": "slice", "solve-poisson": "poisson"}
+KINDS = {
+    "fit-image": "image",
+    "fit-audio": "audio",
+    "reconstruct-ct": "slice",
+    "solve-poisson": "poisson",
+    "fit-function": "function",
+}
 
 # The groups of config.yaml that say how a network was fitted; the others say what it was fitted to.
 _HOW = ("model", "fit", "solve", "method")

@@ -221,7 +221,7 @@ def plan_jobs(study: Study, base: Path, resolve: Resolve) -> JobPlan:
             if key not in cache:
                 cache[key] = _without_machine(resolve(combination, item.words))
             config = cache[key]
-            sha256 = item.sha256 or digest(config.get("problem"))
+            sha256 = item.sha256 or digest(config.get(study.kind.input_option[1]))
             for seed in study.seed_list():
                 name = digest([study.task, config, sha256, seed])[:ID_DIGITS]
                 job = Job(
@@ -260,7 +260,8 @@ def _inputs(study: Study, base: Path) -> Iterator[_Input]:
         for text in given:
             name, *settings = text.split()
             pairs = [word.partition("=")[::2] for word in settings]
-            yield _Input(text, None, "", ["--problem", name, *(w for k, v in pairs for w in (f"--{k}", v))])
+            words = [w for k, v in pairs for w in (f"--{k}", v)]
+            yield _Input(text, None, "", [f"--{study.kind.input_option[0]}", name, *words])
         return
     paths = list(dict.fromkeys(path for text in given for path in _files(text, base, study.kind.suffixes)))
     names = [path.name for path in paths]

@@ -40,6 +40,8 @@ MEASURES: dict[str, Measure] = {
     "si_sdr_db": Measure("SI-SDR/dB", True, ".2f"),
     "rho_ag": Measure("rho_AG", True, ".4f"),
     "mse": Measure("MSE", False, ".2e"),
+    "mse_heldout": Measure("held-out MSE", False, ".2e"),
+    "accuracy": Measure("accuracy", True, ".3f"),
     "lsd_db": Measure("LSD/dB", False, ".2f"),
     "mrstft": Measure("MR-STFT", False, ".3f"),
     "rmse": Measure("RMSE", False, ".4f"),
@@ -58,6 +60,7 @@ SHOWN: dict[str, tuple[str, ...]] = {
     "slice": ("psnr_db", "ssim", "rmse"),
     "sinogram": ("data_residual",),
     "poisson": ("rel_l2", "max_error", "residual_heldout"),
+    "function": ("mse", "mse_heldout", "accuracy", "max_error"),
 }
 COSTS = ("train_s", "ms_per_step", "peak_mb")
 

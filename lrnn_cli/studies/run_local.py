@@ -5,7 +5,7 @@ import queue
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
@@ -64,7 +64,7 @@ class LocalRunner:
             self._slots.put(environment)
         self._stopping = threading.Event()
 
-    def run(self, jobs: Sequence[Job], should_stop: Callable[[], bool]) -> Iterator[tuple[Job, State]]:
+    def run(self, jobs: Sequence[Job], should_stop: Callable[[], bool]) -> Generator[tuple[Job, State]]:
         """Run the jobs, yielding each as it ends; when asked to stop, let those running save their state.
 
         Args:

@@ -2,7 +2,7 @@
 
 name: photographs                 names the folder of results
 task: fit-image                   the command that each job runs
-inputs: [photos, more/*.png]      files, folders, patterns; solve-poisson: problems, "high-frequency k=8"
+inputs: [photos, more/*.png]      files, folders, patterns; or problems and targets: "high-frequency k=8"
 models: [lrnn, {name: siren, lr: 2e-3}]
 seeds: 3                          0, 1, 2; or a list
 settings: {params: 200k, time: 60s, fit: {…}}
@@ -30,7 +30,7 @@ IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 SOUNDS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff")
 SLICES = (*IMAGES, ".npy", ".dcm")
 
-TaskName = Literal["fit-image", "fit-audio", "reconstruct-ct", "solve-poisson"]
+TaskName = Literal["fit-image", "fit-audio", "reconstruct-ct", "solve-poisson", "fit-function"]
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,22 @@ class TaskKind:
         suffixes: files taken from a folder; empty where inputs are no files.
         measure: key in `metrics` that curves are about.
         model_option: the option that names the model.
+        input_option: where inputs are no files, the option that names one, and the group of the
+            configuration that says all of it.
     """
 
     suffixes: tuple[str, ...]
     measure: str
     model_option: str = "model"
+    input_option: tuple[str, str] = ("", "")
 
 
 TASKS: dict[str, TaskKind] = {
     "fit-image": TaskKind(IMAGES, "psnr_db"),
     "fit-audio": TaskKind(SOUNDS, "psnr_db"),
     "reconstruct-ct": TaskKind(SLICES, "psnr_db", model_option="method"),
-    "solve-poisson": TaskKind((), "rel_l2"),
+    "solve-poisson": TaskKind((), "rel_l2", input_option=("problem", "problem")),
+    "fit-function": TaskKind((), "mse", input_option=("target", "function")),
 }
 
 Tree = dict[str, Any]

@@ -166,8 +166,7 @@ def _noisy(
         return p / unit, inverse * unit**2, 1 / (inverse * unit**2), told
     if settings.noise == "readout":
         p = noise.readout(clean, settings.tau, settings.readout, seed)
-        photon = float(clean.max()) / settings.tau
-        variance = photon**2 * (settings.tau * np.maximum(clean, 0) / clean.max() + settings.readout**2)
+        variance = 1 / noise.readout_weights(p, settings.tau, settings.readout)
         return p, None, variance, f"readout (tau {settings.tau:g}, readout {settings.readout:g})"
     return clean, None, None, "none"
 

@@ -46,7 +46,7 @@ class ScanSettings(BaseModel):
     noise: Literal["none", "poisson", "readout"] = "none"
     i0: float | None = Field(None, gt=0, description="counts of the open beam")
     electronic: float = Field(0.0, ge=0, description="standard deviation of the electronics, counts")
-    tau: float = Field(30.0, gt=0, description="photons at the largest line integral, for readout noise")
+    tau: float = Field(30.0, gt=0, description="photons per pixel of white, for readout noise")
     readout: float = Field(2.0, ge=0, description="standard deviation of the readout, photons")
     inverse_crime: bool = Field(False, description="simulate with the operator and grid that reconstruct")
     operator: Literal["joseph", "strip", "rotate"] = "joseph"

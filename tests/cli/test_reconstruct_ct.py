@@ -63,7 +63,7 @@ def test_all_methods_are_in_the_record(simulated: Run) -> None:
     assert setting["angles_deg"] == [0, 180] and setting["simulated_with"] == "strip, finer grid"
     assert record["methods"]["tv"]["psnr_db"] > record["methods"]["fbp"]["psnr_db"] > 12
     assert record["chosen"]["tv"]["chosen_by"] == "held-out views"
-    assert abs(record["model"]["params"] / 600 - 1) < 0.1
+    assert abs(record["model"]["params"] / 600 - 1) < 0.15
 
 
 def test_all_files_are_there(simulated: Run) -> None:
@@ -115,9 +115,11 @@ def test_noise_is_stated_beside_the_numbers(slice_file: Path, lrnn: Lrnn) -> Non
     ).json()
     assert poisson["metrics"]["setting"]["noise"] == "poisson (I0 100000, electronic 3)"
     assert 0.5 < poisson["metrics"]["chi2_reduced"] < 5
-    readout = classical(lrnn, slice_file, "--noise", "readout", "--tau", 40, "--readout", 1).json()
-    assert readout["metrics"]["setting"]["noise"] == "readout (tau 40, readout 1)"
-    assert readout["metrics"]["chi2_reduced"] > 0.3
+    readout = classical(
+        lrnn, slice_file, "--noise", "readout", "--tau", 4, "--readout", 1, method="tv"
+    ).json()
+    assert readout["metrics"]["setting"]["noise"] == "readout (tau 4, readout 1)"
+    assert 0.5 < readout["metrics"]["chi2_reduced"] < 2
 
 
 def test_the_inverse_crime_is_printed(slice_file: Path, lrnn: Lrnn) -> None:

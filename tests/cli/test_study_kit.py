@@ -8,7 +8,7 @@ import pytest
 from tests.cli.conftest import Lrnn
 from tests.conftest import ROOT
 
-KIT = {"images": 99, "audio": 36, "ct": 24, "poisson-scaling": 96, "ablations": 153}
+KIT = {"images": 99, "audio": 36, "ct": 24, "poisson-scaling": 96, "ablations": 153, "functions": 126}
 FOLDER = ROOT / "docs" / "studies"
 
 

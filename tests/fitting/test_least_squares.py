@@ -118,3 +118,12 @@ def test_the_same_bits_for_any_number_of_threads(threads):
         runner.close()
     assert heads[0][0] == heads[1][0]
     assert torch.equal(heads[0][1], heads[1][1])
+
+
+def test_a_layer_of_too_many_features_stays_as_it_is(monkeypatch):
+    monkeypatch.setattr("lrnn_cli.fitting.least_squares.LARGEST_HEAD", 2)
+    model, samples = problem(["random"] * 3, 20, 1, 0)
+    weight = model.head.weight.detach().clone()
+    before, after = solve_head(model, samples, BlockRunner(CPU))
+    assert before == after == pytest.approx(training_loss(model, samples, BlockRunner(CPU)))
+    assert torch.equal(model.head.weight, weight)

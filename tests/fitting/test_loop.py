@@ -288,6 +288,15 @@ def test_least_squares_at_the_start_and_at_the_end():
     assert trainer.final_loss < plain.final_loss
 
 
+def test_an_output_layer_too_large_for_least_squares_is_named(monkeypatch):
+    monkeypatch.setattr(loop, "LARGEST_HEAD", 1)
+    monkeypatch.setattr("lrnn_cli.fitting.least_squares.LARGEST_HEAD", 1)
+    trainer = make_trainer(picture(), SIREN, steps=2, lstsq=("start",))
+    assert next(iter(trainer.run())).event == (
+        "output layer not solved by least squares at the start: over 1 features"
+    )
+
+
 def test_least_squares_on_a_plateau(monkeypatch):
     monkeypatch.setattr(loop, "PLATEAU_STEPS", 10)
     trainer = make_trainer(picture(), SIREN, lr=1e-9, steps=30, lstsq=("plateau",))

@@ -104,6 +104,16 @@ def test_problems_are_words(tmp_path: Path) -> None:
     assert [one.path for one in plan.jobs] == [None, None]
 
 
+def test_targets_are_words(tmp_path: Path) -> None:
+    study = Study(name="f", task="fit-function", inputs=["cusp", "anova dim=4"])
+    plan = plan_jobs(study, tmp_path, lambda row, words: {"function": list(words)})
+    assert [one.options[:4] for one in plan.jobs] == [
+        ["--target", "cusp", "--model", "lrnn"],
+        ["--target", "anova", "--dim", "4"],
+    ]
+    assert len({one.sha256 for one in plan.jobs}) == 2
+
+
 def test_missing_inputs(folder: Path) -> None:
     (folder / "empty").mkdir()
     with pytest.raises(InputError, match=r"empty: a folder without files of a known kind \(\.png"):

@@ -85,7 +85,7 @@ Electronic = Annotated[
 ]
 Tau = Annotated[
     float | None,
-    _option("--tau", metavar="N", help="Readout noise: photons at the largest value; 30.", panel=SIMULATED),
+    _option("--tau", metavar="N", help="Readout noise: photons per pixel of white; 30.", panel=SIMULATED),
 ]
 Readout = Annotated[
     float | None, _option("--readout", metavar="S", help="Readout noise, photons; 2.", panel=SIMULATED)

@@ -1,5 +1,6 @@
 """`lrnn solve-poisson`."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -163,6 +164,9 @@ def command(
         for name in NAMED:
             talk.out(f"{name}: {named_problem(name)['source']}")
         return 0
+
+    # read when torch loads: threads that wait sleep, and leave a busy machine to those that work
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
     from lrnn_cli.cli.problem_flags import resolve_problem
 

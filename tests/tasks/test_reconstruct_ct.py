@@ -1,0 +1,123 @@
+"""Scans and choices behind `reconstruct-ct`, without the command line."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lrnn_cli.errors import ConfigError, InputError
+from lrnn_cli.fitting.tomography import Prior
+from lrnn_cli.numerics.phantoms import Ellipse, bin_sinogram, raster
+from lrnn_cli.numerics.projection import Geometry, Projector
+from lrnn_cli.signals.sinogram import Sinogram
+from lrnn_cli.signals.slices import Slice, read_slice
+from lrnn_cli.tasks.ct_choice import choose_prior
+from lrnn_cli.tasks.ct_scan import measured, refined, simulate
+from lrnn_cli.tasks.ct_settings import CtSettings, MethodSettings, ScanSettings, preset
+
+SHAPES = (Ellipse(0.5, 0.6, 0.7), Ellipse(0.4, 0.15, 0.25, 0.25, 0.1))
+
+
+@pytest.fixture
+def disc(tmp_path: Path) -> Slice:
+    np.save(tmp_path / "disc.npy", raster(SHAPES, 32))
+    return read_slice(tmp_path / "disc.npy")
+
+
+@given(seed=st.integers(0, 99))
+def test_refining_keeps_every_mean(seed: int) -> None:
+    truth = np.random.default_rng(seed).random((9, 9))
+    fine = refined(truth)
+    np.testing.assert_allclose(fine.reshape(9, 2, 9, 2).mean(axis=(1, 3)), truth, atol=1e-12)
+
+
+def test_a_simulated_scan_is_near_the_closed_form(disc: Slice) -> None:
+    scan = simulate(disc, ScanSettings(views=9), seed=0)
+    exact = bin_sinogram(SHAPES, scan.geometry)
+    assert np.linalg.norm(scan.sinogram - exact) < 0.03 * np.linalg.norm(exact)
+    halved = simulate(disc, ScanSettings(views=9, size=16), seed=0)
+    assert halved.truth is not None and halved.truth.shape == (16, 16)
+    assert halved.setting["pixel_size"] == 2
+    exact = bin_sinogram(SHAPES, halved.geometry)
+    assert np.linalg.norm(halved.sinogram - exact) < 0.03 * np.linalg.norm(exact)
+
+
+def test_the_noise_has_the_variance_it_claims(disc: Slice) -> None:
+    clean = simulate(disc, ScanSettings(views=40), seed=0).sinogram
+    for settings in (
+        ScanSettings(views=40, noise="poisson", i0=1e5, electronic=5.0),
+        ScanSettings(views=40, noise="readout", tau=30.0, readout=2.0),
+    ):
+        scan = simulate(disc, settings, seed=1)
+        assert scan.variance is not None
+        assert np.mean((scan.sinogram - clean) ** 2 / scan.variance) == pytest.approx(1, abs=0.15)
+        again = simulate(disc, settings, seed=1)
+        np.testing.assert_array_equal(scan.sinogram, again.sinogram)
+
+
+def sinogram(values: np.ndarray, degrees: float = 180.0) -> Sinogram:
+    angles = np.deg2rad(degrees * np.arange(len(values)) / len(values))
+    return Sinogram(values, angles, None, "s", "s.npy", "", "float64")
+
+
+def test_a_measured_scan_is_normalised() -> None:
+    angles = np.pi * np.arange(30) / 30
+    p = bin_sinogram(SHAPES, Geometry(32, angles, 46))
+    small = measured(sinogram(1e-3 * p), ScanSettings(sinogram="s.npy", angles="0:180:30", size=32))
+    large = measured(sinogram(1e3 * p), ScanSettings(sinogram="s.npy", angles="0:180:30", size=32))
+    np.testing.assert_allclose(small.sinogram, large.sinogram, rtol=1e-5)
+    assert large.units.span == pytest.approx(1e6 * small.units.span)
+    assert small.truth is None and 0.8 < small.units.span / 0.9e-3 < 1.3
+
+
+def test_scans_that_make_no_sense() -> None:
+    values = np.ones((6, 12))
+    with pytest.raises(ConfigError, match=r"--center 50: expected a bin from 0 to 11"):
+        measured(sinogram(values), ScanSettings(sinogram="s.npy", angles="0:180:6", center=50.0))
+    with pytest.raises(ConfigError, match=r"--center auto: .* give --center BIN"):
+        measured(sinogram(values, 40), ScanSettings(sinogram="s.npy", angles="0:40:6", center="auto"))
+    with pytest.raises(InputError, match="a first reconstruction is empty"):
+        measured(sinogram(-values), ScanSettings(sinogram="s.npy", angles="0:180:6"))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: ScanSettings(dark="d.npy"), "--dark belongs to --sinogram"),
+        (lambda: ScanSettings(sinogram="s", inverse_crime=True), "--inverse-crime simulates a scan"),
+        (lambda: ScanSettings(sinogram="s", noise="poisson"), "a measured sinogram has its own"),
+        (lambda: ScanSettings(range=(1.0, 1.0)), "expected different angles, got 1:1"),
+        (lambda: MethodSettings(methods=()), "expected at least one of fbp"),
+        (lambda: MethodSettings(methods=("tv", "tv")), "expected every method once"),
+        (lambda: MethodSettings(methods=("sirenn",)), "did you mean 'siren'"),
+        (lambda: MethodSettings(iterations=0), "expected more than 0, or auto"),
+        (
+            lambda: CtSettings(model={"options": {"rank": 3}}, method={"methods": ["tv"]}),
+            "exactly one network",
+        ),
+        (lambda: preset("paper"), "expected one of fast, best"),
+    ],
+)
+def test_settings_that_make_no_sense(make: object, message: str) -> None:
+    with pytest.raises((ValueError, ConfigError), match=message):
+        make()  # type: ignore[operator]
+
+
+def test_the_prior_is_chosen_by_views_held_out() -> None:
+    geometry = Geometry(24, np.pi * np.arange(12) / 12, 35)
+    projector = Projector(geometry)
+    truth = torch.from_numpy(raster(SHAPES, 24)).float()
+    data = projector.forward(truth)
+    candidates = ((0.02, 0.05), (0.5, 5.0))  # the second one blurs everything
+    found, errors = choose_prior(
+        projector, data, None, 0.01, lambda step, h: Prior(step, h), candidates=candidates
+    )
+    assert found == candidates[0] and errors[0] < 0.5 * errors[1]
+    weighted, _ = choose_prior(
+        projector, data, torch.full_like(data, 3.0), 0.03, lambda step, h: Prior(step, h),
+        candidates=candidates, should_stop=lambda: True,
+    )  # fmt: skip
+    assert weighted == candidates[0]
