@@ -2,11 +2,12 @@
 
     python -m benchmarks.image [--image sample_data/camera256.png] [--time 60] [--seeds 3] [--params 200k]
 
-Every run is the real command, `lrnn fit-image`, alone on the machine. SIREN is run in two ways: in this
+Every run is the real command, `lrnn fit-image`, alone on the machine. SIREN is run in three ways: in this
 tool's blocks and random batches like LRNN, and with full batches at a constant rate as its authors did; in
 both its learning rate is the best of a list, chosen by the final PSNR of a run of the same length on the same
-image. LRNN runs at its default. Times to a level are read from the training log (running mean of the batches
-before each step); the final PSNR is that of the saved checkpoint over all pixels.
+image; and with the best settings of `search_image`, where it had as many trials as LRNN, on other pictures.
+LRNN runs at its default. Times to a level are read from the training log (running mean of the batches before
+each step); the final PSNR is that of the saved checkpoint over all pixels.
 """
 
 import argparse
@@ -17,11 +18,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import save, spread
+from benchmarks.machine import RESULTS, save, spread
 
 LEVELS_DB = (25, 30, 35, 40, 42, 45, 50)
-BATCH_RATES = (1e-3, 2e-3, 4e-3)
-FULL_RATES = (5e-4, 1e-3)
+BATCH_RATES = (1e-3, 2e-3, 3e-3, 4e-3)
+FULL_RATES = (5e-4, 1e-3, 2e-3, 4e-3)
 
 
 def run(image: str, *options: str) -> dict[str, Any]:
@@ -53,6 +54,19 @@ def run(image: str, *options: str) -> dict[str, Any]:
     }
 
 
+def searched(model: str) -> list[str]:
+    """Return the best settings of the stored search as options of the command."""
+    record = json.loads((RESULTS / "search_image.json").read_text())
+    best = max((r for r in record["tables"][model] if r["complete"]), key=lambda r: r["score"])
+    fit = dict(best["fit"])
+    points = record["settings"]["size"] ** 2 // fit.pop("steps_per_pass", 32)
+    words = [f"--set={key}={value}" for key, value in best["options"].items()]
+    words += ["--batch-points", str(points), "--lstsq", ",".join(fit.pop("lstsq", [])) or "none"]
+    if "warmup_steps" in fit:
+        words += ["--warmup", str(fit.pop("warmup_steps"))]
+    return [*words, *(word for key, value in fit.items() for word in (f"--{key}", str(value)))]
+
+
 def seconds_to(runs: list[dict[str, Any]], level: int) -> dict[str, float] | None:
     """Return the spread of the seconds to a level, None unless all runs reached it."""
     found = [r["reached"][level]["seconds"] for r in runs if r["reached"][level]]
@@ -72,6 +86,7 @@ def main() -> None:
     ways = {
         "lrnn": (["--model", "lrnn"], ()),
         "siren, random batches": (["--model", "siren"], BATCH_RATES),
+        "siren, searched": (["--model", "siren", *searched("siren")], ()),
         "siren, full batches": (["--model", "siren", *full], FULL_RATES),
     }
     rows = {}

@@ -14,6 +14,8 @@ SMALL = {  # budgets of the README's commands, made small enough for a test
     "--time": ["--steps", "5"],
     "--params": ["--params", "3k"],
     "--rank": ["--rank", "8"],
+    "--size": ["--size", "32"],
+    "--seeds": ["--seeds", "1"],
 }
 INPUTS = {".png": ["--resize", "24x24"]}
 
@@ -28,7 +30,7 @@ def readme_commands() -> list[str]:
 def shrink(line: str) -> str:
     """Replace budgets by small ones and pictures by thumbnails; everything else stays as typed."""
     words = shlex.split(line, comments=True)
-    if not words[1].startswith("fit-"):
+    if not words[1].startswith(("fit-", "reconstruct-ct", "compare")):
         return line
     small: list[str] = []
     skip = False
@@ -49,6 +51,10 @@ def shrink_input(words: list[str]) -> list[str]:
     """Return the options that make the reader's work small."""
     budget = [] if {"--time", "--steps"} & set(words) else ["--steps", "5"]
     suffix = next((Path(w).suffix for w in words[2:] if Path(w).suffix in INPUTS), None)
+    if words[1] == "reconstruct-ct":
+        return budget
+    if words[1] == "compare":
+        return [*budget, "--", *INPUTS.get(str(suffix), [])]
     return budget + (INPUTS[suffix] if suffix and "--resize" not in words else [])
 
 
@@ -58,7 +64,8 @@ def test_readme_has_commands():
 
 def test_readme_commands_run(tmp_path):
     """All in order in one shell, in a folder with the sample data, since later ones use earlier results."""
-    (tmp_path / "sample_data").symlink_to(ROOT / "sample_data")
+    for folder in ("sample_data", "docs"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
     program = tmp_path / "lrnn"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m lrnn_cli "$@"\n')
     program.chmod(0o755)

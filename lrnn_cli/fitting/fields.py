@@ -22,7 +22,8 @@ from lrnn_cli.models.catalog import build, config_class
 from lrnn_cli.models.contract import CoordinateModel, ModelConfig, count_parameters
 from lrnn_cli.numerics.jets import Jet
 from lrnn_cli.numerics.taylor import field_jet
-from lrnn_cli.objectives.poisson import Problem, ProblemConfig, compile_problem
+from lrnn_cli.objectives.poisson import Problem, ProblemConfig
+from lrnn_cli.objectives.unsteady import compile_equation
 
 FORMAT = "lrnn.solution/1"
 
@@ -154,13 +155,15 @@ def load(path: Path) -> tuple[AnyField, Problem, dict[str, Any]]:
     if not all(bool(torch.isfinite(t).all()) for t in tensors.values()):
         raise CheckpointError(f"{path}: the weights hold NaN or infinity")
     try:
-        problem = compile_problem(ProblemConfig(**header["problem"]))
+        problem = compile_equation(ProblemConfig(**header["problem"]))
         about = header["field"]
         if about["kind"] == "separable":
             return _separable(tensors, about["ends"], problem), problem, header
         if about["kind"] == "network":
             return _network(tensors, about, problem), problem, header
-        features = ProductFeatures(tensors["weight"], tensors["bias"], tensors["amplitude"])
+        features = ProductFeatures(
+            tensors["weight"], tensors["bias"], tensors["amplitude"], problem.n_time
+        )
         enrichment = Enrichment(tuple(SingularFunction(**entry) for entry in about["functions"]))
         n_factors, rank, d = features.weight.shape
         found = (

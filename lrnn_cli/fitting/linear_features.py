@@ -34,12 +34,14 @@ AMPLITUDE = 1.2  # of sin in a factor 1 + D^(-1/2) · 1.2 · sin z
 class ProductFeatures:
     """r product neurons φ = ∏_j (1 + v sin(a_j·x + b_j)).
 
-    Weight a (D, r, d), bias b (D, r), amplitude v (D, 1, r).
+    Weight a (D, r, d), bias b (D, r), amplitude v (D, 1, r); n_time is 1 where the first coordinate is time,
+    which the Laplacian leaves out.
     """
 
     weight: Tensor
     bias: Tensor
     amplitude: Tensor
+    n_time: int = 0
 
     def __len__(self) -> int:
         return self.weight.shape[1]
@@ -47,12 +49,16 @@ class ProductFeatures:
     def columns(self, rows: Rows) -> Tensor:
         """Return every neuron's value of every row: (n, r)."""
         factors = sine_factors(self.amplitude)
-        return in_blocks(lambda part: product_rows(self.weight, self.bias, factors, part), rows, len(self))
+        return in_blocks(
+            lambda part: product_rows(self.weight, self.bias, factors, part, self.n_time), rows, len(self)
+        )
 
     def jet(self, points: Tensor, head: Tensor) -> Jet:
         """Return the jet of Σ_ℓ head_ℓ φ_ℓ at points (n, d), computed in blocks."""
         factors = sine_factors(self.amplitude)
-        return jet_in_blocks(lambda x: product_jet(self.weight, self.bias, factors, x, head), points)
+        return jet_in_blocks(
+            lambda x: product_jet(self.weight, self.bias, factors, x, head, self.n_time), points
+        )
 
 
 def draw_features(
@@ -61,6 +67,7 @@ def draw_features(
     n_factors: int,
     omega: float,
     seed: int,
+    n_time: int = 0,
 ) -> ProductFeatures:
     """Draw inner weights: with the box mapped to [-1, 1]^d, a ~ U(-ω, ω) and b ~ U(-π, π).
 
@@ -70,6 +77,7 @@ def draw_features(
         n_factors: D.
         omega: ω, the largest frequency, in radians per half side of the box.
         seed: of the generator; the result depends on nothing else that is random.
+        n_time: 1 where the first coordinate is time.
 
     Returns:
         the features, in physical coordinates.
@@ -82,7 +90,7 @@ def draw_features(
     weight = weight / ((upper - lower) / 2)
     size = AMPLITUDE / math.sqrt(n_factors)
     amplitude = torch.full((n_factors, 1, n_features), size, dtype=torch.float64)
-    return ProductFeatures(weight, phase - weight @ ((upper + lower) / 2), amplitude)
+    return ProductFeatures(weight, phase - weight @ ((upper + lower) / 2), amplitude, n_time)
 
 
 def solve_columns(columns: Tensor, target: Tensor) -> Tensor:

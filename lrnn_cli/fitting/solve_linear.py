@@ -201,7 +201,9 @@ class _Run:
         if n_features not in self._rows:
             self._rows = {n_features: collocate(problem, round(ROWS_PER_FEATURE * n_features), self.scales)}
         training = self._rows[n_features]
-        features = draw_features(problem.domain.bounds(), n_features, self.n_factors, omega, self.seed)
+        features = draw_features(
+            problem.domain.bounds(), n_features, self.n_factors, omega, self.seed, problem.n_time
+        )
 
         def columns(where: Collocation) -> torch.Tensor:
             return torch.cat([features.columns(where.rows), self.enrichment.columns(where.rows)], 1)

@@ -13,6 +13,9 @@ Taking in one factor after the other, with p the product so far and λ its Lapla
 
 That is O(D²) numbers per point and neuron whatever d is, and no division: factors may vanish.
 
+In space and time the first coordinate is t, and the Laplacian is that of the others: G_jk is then the scalar
+product over these (`n_time` = 1 below); ∇φ keeps ∂φ/∂t.
+
 Shapes: D factors, r neurons, d coordinates, n points; weight (D, r, d), bias (D, r).
 """
 
@@ -64,14 +67,15 @@ def combine_factors(
 
 
 def product_terms(
-    weight: Tensor, bias: Tensor, factors: Factors, points: Tensor
+    weight: Tensor, bias: Tensor, factors: Factors, points: Tensor, n_time: int = 0
 ) -> tuple[Tensor, list[Tensor], Tensor]:
     """Return φ (n, r), the D partial products e_j (n, r) each, and Δφ (n, r) at points (n, d)."""
     z = torch.matmul(points, weight.transpose(1, 2)) + bias[:, None]
-    return combine_factors(*factors(z), torch.einsum("jrd,krd->jkr", weight, weight))
+    space = weight[..., n_time:]
+    return combine_factors(*factors(z), torch.einsum("jrd,krd->jkr", space, space))
 
 
-def product_rows(weight: Tensor, bias: Tensor, factors: Factors, rows: Rows) -> Tensor:
+def product_rows(weight: Tensor, bias: Tensor, factors: Factors, rows: Rows, n_time: int = 0) -> Tensor:
     """Return α Δφ + β·∇φ + κ φ of all neurons at all rows, in closed form.
 
     Args:
@@ -79,20 +83,23 @@ def product_rows(weight: Tensor, bias: Tensor, factors: Factors, rows: Rows) -> 
         bias: b (D, r).
         factors: the component functions with their derivatives.
         rows: points and coefficients (n rows).
+        n_time: 1 where the first coordinate is time.
 
     Returns:
         (n, r), differentiable with respect to weight, bias and what `factors` holds.
     """
-    product, partial, laplacian = product_terms(weight, bias, factors, rows.points)
+    product, partial, laplacian = product_terms(weight, bias, factors, rows.points, n_time)
     result = rows.second[:, None] * laplacian + rows.zeroth[:, None] * product
     for e, a in zip(partial, weight, strict=True):
         result = result + e * (rows.first @ a.T)
     return result
 
 
-def product_jet(weight: Tensor, bias: Tensor, factors: Factors, points: Tensor, head: Tensor) -> Jet:
+def product_jet(
+    weight: Tensor, bias: Tensor, factors: Factors, points: Tensor, head: Tensor, n_time: int = 0
+) -> Jet:
     """Return the jet of Σ_ℓ S_ℓ φ_ℓ at points (n, d), head S (r,): value, gradient (d, n) and Laplacian."""
-    product, partial, laplacian = product_terms(weight, bias, factors, points)
+    product, partial, laplacian = product_terms(weight, bias, factors, points, n_time)
     gradient = sum(e @ (a * head[:, None]) for e, a in zip(partial, weight, strict=True))
     assert isinstance(gradient, Tensor)
     return Jet(product @ head, gradient.T, laplacian @ head)

@@ -6,7 +6,8 @@ tree is turned into closures over `numerics.expression_table`. Numbers become fl
 that no power of integers can grow without bound.
 
 Names: the coordinates x, y, z or x1 … xd; r = |x| and theta, the polar angle in [0, 2π) of a plane
-problem; pi, e; and parameters given by the caller. `^` means power and binds like `**`.
+problem; pi, e; and parameters given by the caller. `^` means power and binds like `**`. Where the first
+coordinate is time it is called t, the others are named as before, and r, theta and Δ are those of space.
 """
 
 from __future__ import annotations
@@ -48,46 +49,56 @@ class Expression:
 
     Attributes:
         text: as the user wrote it.
-        n_inputs: d.
+        n_inputs: d, time included.
+        n_time: 1 where the first coordinate is time.
     """
 
     text: str
     n_inputs: int
     _closure: Closure
     _names: frozenset[str]
+    n_time: int = 0
 
     def __call__(self, points: Tensor) -> Tensor:
         """Return the values (n,) at points (n, d), float64."""
-        environment = {name: points[:, k] for name, k in _coordinate_names(self.n_inputs).items()}
-        radius = points.square().sum(1).sqrt() if "r" in self._names else None
-        return self._evaluate(points, environment, radius).value
+        return self._evaluate(list(points.T), points).value
 
     def jet(self, points: Tensor) -> Jet:
         """Return value (n,), gradient (d, n) and Laplacian (n,) at points (n, d), by forward Taylor mode."""
-        axes = jets.coordinates(points)
-        environment = {name: axes[k] for name, k in _coordinate_names(self.n_inputs).items()}
-        radius: Operand | None = None
-        if "r" in self._names:
-            total = axes[0] * axes[0]
-            for axis in axes[1:]:
-                total = total + axis * axis
-            radius = FUNCTIONS["sqrt"][1](total)
-        return self._evaluate(points, environment, radius)
+        if not self.n_time:
+            return self._evaluate([*jets.coordinates(points)], points)
+        plain, space = list(points.T), points[:, 1:]
+        found = self._evaluate([plain[0], *jets.coordinates(space)], space)
+        rate = self._evaluate([*jets.coordinates(points[:, :1]), *plain[1:]], points[:, :1]).gradient
+        return Jet(found.value, torch.cat([rate, found.gradient]), found.laplacian)
 
-    def _evaluate(self, points: Tensor, environment: Environment, radius: Operand | None) -> Jet:
-        environment["r"] = radius
+    def _evaluate(self, axes: list[Operand], like: Tensor) -> Jet:
+        """Evaluate at coordinates that are jets or plain; a result that is plain becomes a constant like them."""
+        environment: Environment = {
+            name: axes[k] for name, k in _coordinate_names(self.n_inputs, self.n_time).items()
+        }
+        if "r" in self._names:
+            total = axes[self.n_time] * axes[self.n_time]
+            for axis in axes[self.n_time + 1 :]:
+                total = _sum(total, _product(axis, axis))
+            environment["r"] = FUNCTIONS["sqrt"][1](total)
         if "theta" in self._names:
             turn = angle(environment["y"], environment["x"])
-            whole = turn + torch.tensor(2 * math.pi, dtype=points.dtype)
-            environment["theta"] = select(points[:, 1] < 0, whole, turn)
+            whole = turn + torch.tensor(2 * math.pi, dtype=like.dtype)
+            environment["theta"] = select(_plain(environment["y"]) < 0, whole, turn)
         result = self._closure(environment)
         if isinstance(result, Jet):
             return result
-        return jets.constant(0.0, points) + result.expand(len(points))
+        return jets.constant(0.0, like) + result.expand(len(like))
 
 
 def compile_expression(
-    text: str, n_inputs: int, *, name: str = "expression", parameters: Mapping[str, float] | None = None
+    text: str,
+    n_inputs: int,
+    *,
+    name: str = "expression",
+    parameters: Mapping[str, float] | None = None,
+    n_time: int = 0,
 ) -> Expression:
     """Read an expression.
 
@@ -96,6 +107,7 @@ def compile_expression(
         n_inputs: d, the number of coordinates.
         name: what to call it in messages, such as `f`.
         parameters: further names and their values.
+        n_time: 1 where the first of the d coordinates is time, t.
 
     Returns:
         the compiled expression.
@@ -104,18 +116,23 @@ def compile_expression(
         ConfigError: when it is too long or too deep, is no expression of the kind described above, or uses an
             unknown name; the message gives the column, counted from 1, and where it can the nearest name.
     """
-    return _Compiler(str(text), n_inputs, name, dict(parameters or {})).compile()
+    return _Compiler(str(text), n_inputs, name, dict(parameters or {}), n_time).compile()
 
 
-def _coordinate_names(n_inputs: int) -> dict[str, int]:
-    named = dict(zip("xyz", range(min(n_inputs, 3)), strict=False))
-    return named | {f"x{k + 1}": k for k in range(n_inputs)}
+def _coordinate_names(n_inputs: int, n_time: int = 0) -> dict[str, int]:
+    space = range(n_time, n_inputs)
+    named = dict(zip("xyz", space, strict=False)) | {f"x{k + 1}": axis for k, axis in enumerate(space)}
+    return named | {"t": 0} if n_time else named
 
 
 class _Compiler:
-    def __init__(self, text: str, n_inputs: int, name: str, parameters: dict[str, float]) -> None:
+    def __init__(
+        self, text: str, n_inputs: int, name: str, parameters: dict[str, float], n_time: int
+    ) -> None:
         self.text, self.n_inputs, self.name, self.parameters = text, n_inputs, name, parameters
-        known = set(_coordinate_names(n_inputs)) | {"r"} | ({"theta"} if n_inputs == 2 else set())
+        self.n_time = n_time
+        plane = {"theta"} if n_inputs - n_time == 2 else set()
+        known = set(_coordinate_names(n_inputs, n_time)) | {"r"} | plane
         self.variables = known - set(parameters)
         self.used: set[str] = set()
 
@@ -138,7 +155,7 @@ class _Compiler:
         except (ValueError, MemoryError, RecursionError):
             raise ConfigError(f"{self.name}: nested too deeply") from None
         closure = self._build(tree.body, 0)
-        return Expression(text, self.n_inputs, closure, frozenset(self.used))
+        return Expression(text, self.n_inputs, closure, frozenset(self.used), self.n_time)
 
     def _check_characters(self) -> None:
         depth = 0
