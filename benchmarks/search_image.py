@@ -77,7 +77,10 @@ def draw(rng: random.Random, model: str) -> dict[str, Any]:
 
 
 def refine(rng: random.Random, model: str, best: dict[str, Any]) -> dict[str, Any]:
-    """Draw one to three settings of the best trial anew."""
+    """Draw one to three settings of the best trial anew.
+
+    A drawn value may be the old one, and a trial the same as an earlier one: the stored tables have a few.
+    """
     tables = choices(model)
     trial = {part: dict(best[part]) for part in tables}
     keys = [(part, key) for part, table in tables.items() for key in table]

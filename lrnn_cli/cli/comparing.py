@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from lrnn_cli.studies.comparison import Table
     from lrnn_cli.studies.execute import Question, Source
     from lrnn_cli.studies.jobs import Job, State
+    from lrnn_cli.studies.measures import Target
 
 FORMATS = ("table", "csv", "md", "latex", "json")
+EQUAL = ("params", "time", "steps")
 DEFAULT_MODELS = "lrnn,siren,spder,wire"
 DEFAULT_PARAMS = 200_000
 DEFAULT_TIME_S = 60.0
@@ -61,6 +63,45 @@ def parse_words(text: str, option: str, known: Sequence[str] = ()) -> tuple[str,
         if known and word not in known:
             raise ConfigError(f"{option} {word}: expected {', '.join(known)}")
     return tuple(words)
+
+
+def chosen_format(form: str | None, json: bool) -> str:
+    """Return the format of a table, one of `FORMATS`, from --format and --json.
+
+    Raises:
+        ConfigError: when there is no such format, or the two options contradict each other.
+    """
+    if form is not None and form not in FORMATS:
+        raise ConfigError(f"--format {form}: expected {', '.join(FORMATS)}")
+    if json and form not in (None, "json"):
+        raise ConfigError(f"--json and --format {form} exclude each other")
+    return "json" if json else form or "table"
+
+
+def wanted_equal(text: str | None) -> tuple[str, ...]:
+    """Read --equal.
+
+    Returns:
+        the words, none when the option is not given.
+
+    Raises:
+        ConfigError: when a word is none of `EQUAL`.
+    """
+    return parse_words(text, "--equal", EQUAL) if text is not None else ()
+
+
+def parse_goals(text: str) -> list["Target"]:
+    """Read targets.
+
+    Returns:
+        the targets; none for empty text and for `none`.
+
+    Raises:
+        ConfigError: when one is no target.
+    """
+    from lrnn_cli.studies.measures import parse_targets
+
+    return parse_targets(text) if text and text != "none" else []
 
 
 def split_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -114,7 +155,7 @@ def compare_inputs(question: "Question", trials: int, count: int, view: View, ta
     if len({source.task for source in question.sources}) > 1 and not view.by_input:
         told = ", ".join(f"{source.name} ({source.task})" for source in question.sources)
         raise InputError(f"mixed units in one table: {told}; --by-input makes a table for each input")
-    _parsed_targets(view.targets or "")
+    parse_goals(view.targets or "")
     root = view.output or _default_folder(question.sources)
     searched: dict[str, Any] | None = None
     plain = question
@@ -205,7 +246,7 @@ def show(
 
     tables: list[tuple[str, Table]] = []
     for title, group in _groups(records, view.by_input):
-        goals = _parsed_targets(stored.targets or DEFAULT_TARGETS.get(group[0].kind, ""))
+        goals = parse_goals(stored.targets or DEFAULT_TARGETS.get(group[0].kind, ""))
         tables.append((title, compare(group, goals, equal=view.equal)))
     command = ["lrnn", *sys.argv[1:]]
     record = comparison_file.encode(tables, stored=stored, tuning=tuning, question=question, command=command)
@@ -230,12 +271,6 @@ def _one_line(record: dict[str, Any]) -> str:
     import json
 
     return json.dumps(record, allow_nan=False)
-
-
-def _parsed_targets(text: str) -> list[Any]:
-    from lrnn_cli.studies.measures import parse_targets
-
-    return parse_targets(text) if text and text != "none" else []
 
 
 def _groups(records: Sequence["RunRecord"], by_input: bool) -> list[tuple[str, list["RunRecord"]]]:

@@ -42,7 +42,8 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "gauss": {"depth": 2, "scale": 2.0},
     "kan": {"depth": 1, "grid": 10, "order": 4},
     **{key: {"depth": 2} for key in ("mfn", "fourier", "relu-pe", "maxout")},
-    **{key: {"depth": 2} for key in ("mlp-relu", "mlp-tanh", "mlp-sigmoid")},
+    **{key: {"depth": 2} for key in ("mlp-relu", "mlp-tanh", "mlp-sigmoid", "iat-relu-decoupled")},
+    "iat-relu": {"depth": 2, "integral": "exact"},  # the midpoint rule is piecewise linear
 }
 _OMEGA_PER_AXIS = 8.0  # of product layers, whose first weights are divided by the number of inputs
 

@@ -161,9 +161,7 @@ def load(path: Path) -> tuple[AnyField, Problem, dict[str, Any]]:
             return _separable(tensors, about["ends"], problem), problem, header
         if about["kind"] == "network":
             return _network(tensors, about, problem), problem, header
-        features = ProductFeatures(
-            tensors["weight"], tensors["bias"], tensors["amplitude"], problem.n_time
-        )
+        features = ProductFeatures(tensors["weight"], tensors["bias"], tensors["amplitude"], problem.n_time)
         enrichment = Enrichment(tuple(SingularFunction(**entry) for entry in about["functions"]))
         n_factors, rank, d = features.weight.shape
         found = (

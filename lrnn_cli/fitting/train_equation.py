@@ -29,7 +29,7 @@ ROWS = (1024, 4096)  # fewest and most
 STEPS = {"adam": 2000, "lbfgs": 2000}
 RATE = 1e-2  # of Adam: networks of some hundred weights, full batches
 ADAM_EVERY = 10  # steps per record
-LBFGS_ITERATIONS = 10  # per record
+LBFGS_ITERATIONS = 10  # per record, at most
 HISTORY = 50
 LAST_RATE = 0.01  # of the peak
 
@@ -175,8 +175,9 @@ def _lbfgs(
     done = 0
     while done < n_steps:
         before = vector.detach().clone()
+        optimizer.param_groups[0]["max_iter"] = min(LBFGS_ITERATIONS, n_steps - done)
         optimizer.step(closure)
-        done += LBFGS_ITERATIONS
+        done = optimizer.state[vector]["n_iter"]  # a limit on evaluations may end a call sooner
         yield done, evaluate(vector.detach())[0], vector.detach()
         if torch.equal(before, vector.detach()):
             return

@@ -10,9 +10,9 @@ norm alone would make a star at x = 0, where h_N is 0.) Without norms the degree
 an `lrnn` in which every g is the identity.
 
 Initialisation: U_1 ~ U(-1, 1) sqrt(3 / m), U_k ~ U(-1, 1) sqrt(3 / (m N)) for an input with E|x|^2 = m, which
-is d / 3 for coordinates on [-1, 1]^d and n behind a LayerNorm of n neurons. U_1 x has variance 1 then, and
-prod_k (1 + u_k . x) the mean square (1 + 1 / N)^(N - 1) < e, whatever N is. Constants b between polynomials
-~ U(-1, 1) sqrt(3), as large as h_N; C and the last b as torch's default.
+is d / 3 for coordinates on [-1, 1]^d and n behind a LayerNorm of n neurons. Where |x|^2 = t m, h_N has the
+mean square t (1 + t / N)^(N - 1) < t e^t, whatever N is: below e for t = 1, below 3 e^3 in the corners of the
+cube. Constants b between polynomials ~ U(-1, 1) sqrt(3), as large as h_1; C, last b as torch's default.
 
 Source: G. Chrysos, S. Moschoglou, G. Bouritsas, J. Deng, Y. Panagakis, S. Zafeiriou, Deep Polynomial Neural
 Networks, IEEE TPAMI 2022 (Pi-nets, CVPR 2020), model CCP and products of polynomials; the initialisation

@@ -73,12 +73,12 @@ class Expression:
         return Jet(found.value, torch.cat([rate, found.gradient]), found.laplacian)
 
     def _evaluate(self, axes: list[Operand], like: Tensor) -> Jet:
-        """Evaluate at coordinates that are jets or plain; a result that is plain becomes a constant like them."""
+        """Evaluate at coordinates that are jets or plain; a plain result becomes a constant at the points."""
         environment: Environment = {
             name: axes[k] for name, k in _coordinate_names(self.n_inputs, self.n_time).items()
         }
         if "r" in self._names:
-            total = axes[self.n_time] * axes[self.n_time]
+            total = _product(axes[self.n_time], axes[self.n_time])
             for axis in axes[self.n_time + 1 :]:
                 total = _sum(total, _product(axis, axis))
             environment["r"] = FUNCTIONS["sqrt"][1](total)

@@ -76,13 +76,16 @@ class Taylor:
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> Taylor:
-        return _multiply(self, _UNARY["reciprocal"](other) if isinstance(other, Taylor) else 1.0 / other)
+        return _divide(self, other)
+
+    def __rtruediv__(self, other: Any) -> Taylor:
+        return _divide(other, self)
 
     def __pow__(self, power: float) -> Taylor:
         return _power(self, power)
 
     def __matmul__(self, other: Tensor) -> Taylor:
-        return _linear(lambda t: t @ other)(self)
+        return _matmul(self, other)
 
     def __getitem__(self, index: Any) -> Taylor:
         whole = index if isinstance(index, tuple) else (index,)
@@ -200,6 +203,16 @@ def _multiply(a: Any, b: Any) -> Taylor:
         a.value * b.gradient + b.value * a.gradient,
         a.value * b.laplacian + b.value * a.laplacian + 2.0 * cross,
     )
+
+
+def _divide(a: Any, b: Any) -> Taylor:
+    return _multiply(a, _UNARY["reciprocal"](b) if isinstance(b, Taylor) else 1.0 / b)
+
+
+def _matmul(x: Any, matrix: Any) -> Taylor:
+    if isinstance(matrix, Taylor):
+        raise UnsupportedOperation("no Taylor rule for 'matmul' from the left")
+    return _linear(lambda t: t @ matrix)(x)
 
 
 def _power(x: Taylor, power: float) -> Taylor:
@@ -327,10 +340,10 @@ _RULES: dict[str, Callable[..., Any]] = {
     "sub": lambda a, b: _add(a, -b),
     "rsub": lambda a, b: _add(-a, b),
     "mul": _multiply,
-    "div": lambda a, b: a / b,
+    "div": _divide,
     "neg": lambda x: -x,
     "pow": _power,
-    "matmul": lambda x, matrix: x @ matrix,
+    "matmul": _matmul,
     "linear": _affine,
     "addmm": _addmm,
     "addcmul": lambda x, a, b, value=1.0: _add(x, _multiply(a, b), value),

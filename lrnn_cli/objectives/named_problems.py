@@ -109,6 +109,52 @@ def _helmholtz(k: float, dim: int) -> dict[str, Any]:
     }
 
 
+def _heat(k: float, dim: int) -> dict[str, Any]:
+    """Two modes of the heat equation; the second dies k² times as fast."""
+
+    def mode(number: str) -> str:
+        waves = " * ".join(f"sin({number}*pi*{x})" for x in _names(dim))
+        return f"exp(-{dim}*a*({number}*pi)^2*t) * {waves}"
+
+    return {
+        "domain": _cube(dim),
+        "time_to": 1.0,
+        "a": "a",
+        "f": "0",
+        "exact": f"{mode('1')} + 0.5 * {mode('k')}",
+        "boundary": {"all": {"dirichlet": "0"}},
+        "parameters": {"a": 0.05, "k": k},
+        "source": "separation of variables: L. C. Evans, Partial Differential Equations, 2010",
+    }
+
+
+def _advection_diffusion(k: float, dim: int) -> dict[str, Any]:
+    """A spreading bump that is carried along: the heat kernel from the time s²/(4a) on, shifted by b t."""
+    squares = " + ".join(f"({x} - 0.3 - 0.4*t)^2" for x in _names(dim))
+    return {
+        "domain": _cube(dim),
+        "time_to": 1.0,
+        "a": "a",
+        "velocity": ["0.4"] * dim,
+        "f": "0",
+        "exact": f"(1 + 4*a*t/s^2)^(-{dim}/2) * exp(-({squares}) / (s^2 + 4*a*t))",
+        "parameters": {"a": 0.01, "s": 0.15},
+        "source": "heat kernel in a moving frame: L. C. Evans, Partial Differential Equations, 2010",
+    }
+
+
+def _transport(k: float, dim: int) -> dict[str, Any]:
+    return {
+        "domain": _cube(1),
+        "time_to": 1.0,
+        "a": "0",
+        "velocity": ["0.5"],
+        "f": "0",
+        "exact": "exp(-((x - 0.25 - 0.5*t) / 0.1)^2)",
+        "source": "method of characteristics: L. C. Evans, Partial Differential Equations, 2010",
+    }
+
+
 NAMED: dict[str, Callable[[float, int], dict[str, Any]]] = {
     "high-frequency": _high_frequency,
     "multi-scale": _multi_scale,
@@ -120,10 +166,22 @@ NAMED: dict[str, Callable[[float, int], dict[str, Any]]] = {
     "anova": _anova,
     "variable-coefficient": _variable,
     "helmholtz": _helmholtz,
+    "heat": _heat,
+    "advection-diffusion": _advection_diffusion,
+    "transport": _transport,
 }
-_DEFAULTS = {"high-frequency": (8.0, 2), "two-modes": (10.0, 2), "anova": (0.0, 10), "helmholtz": (10.0, 2)}
-_TAKES_DIM = {"high-frequency": (1, 3), "anova": (2, 10)}
-_TAKES_K = {"high-frequency", "two-modes", "helmholtz"}
+_DEFAULTS = {
+    "high-frequency": (8.0, 2),
+    "two-modes": (10.0, 2),
+    "anova": (0.0, 10),
+    "helmholtz": (10.0, 2),
+    "heat": (4.0, 1),
+    "advection-diffusion": (0.0, 1),
+    "transport": (0.0, 1),
+}
+_TAKES_DIM = {"high-frequency": (1, 3), "anova": (2, 10), "heat": (1, 2), "advection-diffusion": (1, 2)}
+_TAKES_DIM |= {"transport": (1, 1)}
+_TAKES_K = {"high-frequency", "two-modes", "helmholtz", "heat"}
 
 
 def named_problem(name: str, k: float | None = None, dim: int | None = None) -> dict[str, Any]:
@@ -150,7 +208,8 @@ def named_problem(name: str, k: float | None = None, dim: int | None = None) -> 
         low, high = _TAKES_DIM.get(name, (2, 2))
         if not low <= dim <= high:
             raise ConfigError(f"--dim {dim}: {name} is defined for {low} … {high} dimensions" if low < high
-                              else f"--dim {dim}: {name} is a problem in the plane")  # fmt: skip
+                              else f"--dim {dim}: {name} is a problem in the plane" if low == 2
+                              else f"--dim {dim}: {name} is a problem on the line")  # fmt: skip
     default_k, default_dim = _DEFAULTS.get(name, (1.0, 2))
     chosen_k = default_k if k is None else k
     data = NAMED[name](chosen_k, default_dim if dim is None else dim)
@@ -161,4 +220,6 @@ def named_problem(name: str, k: float | None = None, dim: int | None = None) -> 
         if name == "anova"
         else name
     )
-    return {"name": label + (f"-{dim}d" if dim not in (None, 2) and name == "high-frequency" else ""), **data}
+    if dim not in (None, default_dim) and name != "anova":
+        label += f"-{dim}d"
+    return {"name": label, **data}

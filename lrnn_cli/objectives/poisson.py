@@ -6,7 +6,8 @@
     a: "1", c: "0"                  a > 0; c < 0 is a Helmholtz problem
     boundary: {all: {dirichlet: "0"}, x1: {neumann: "y"}}     or "exact": taken from there
 
-The sign convention is -Δu = f; Neumann data are ∂u/∂n with the outward normal.
+The sign convention is -Δu = f; Neumann data are ∂u/∂n with the outward normal. With `time_to` a problem is
+unsteady (`objectives.unsteady`).
 """
 
 from __future__ import annotations
@@ -58,6 +59,16 @@ class ProblemConfig(BaseModel):
     boundary: dict[str, Condition] = Field(default_factory=dict)
     parameters: dict[str, float] = Field(default_factory=dict)
     source: str = ""
+    time_to: float | None = Field(None, gt=0)
+    initial: str | None = None
+    velocity: tuple[str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _steady(self) -> ProblemConfig:
+        for name in ("initial", "velocity"):
+            if self.time_to is None and getattr(self, name) is not None:
+                raise ValueError(f"{name} belongs to an unsteady problem: give time_to (--time-to) as well")
+        return self
 
 
 @dataclass(frozen=True)
@@ -91,6 +102,27 @@ class Problem:
     def domain(self) -> Domain:
         """The domain."""
         return self.config.domain
+
+    @property
+    def n_time(self) -> int:
+        """Coordinates that are time: the first one of an unsteady problem, here none."""
+        return 0
+
+    @property
+    def coordinates(self) -> tuple[str, ...]:
+        """Names of the coordinates: x, y, z or x1 … xd, behind t where there is time."""
+        d = self.n_inputs - self.n_time
+        space = tuple("xyz"[:d]) if d <= 3 else tuple(f"x{k + 1}" for k in range(d))
+        return ("t", *space) if self.n_time else space
+
+    @property
+    def bound_note(self) -> str:
+        """How the bound of the error comes about."""
+        return (
+            "|e| <= |residual| / (a_min lambda_1 + c_min), lambda_1 >= pi^2 sum 1/L_i^2 of the bounding box; "
+            "residual integrated by quadrature; where the boundary is not exact, plus sqrt(|domain|) "
+            "max |boundary error| over sample points"
+        )
 
     def source_term(self, points: Tensor) -> Tensor:
         """Return f (n,) at points (n, d): as given, or -∇·(a ∇u) + c u of the exact solution."""
@@ -149,7 +181,7 @@ class Problem:
 
         At most the lowest Dirichlet eigenvalue of -Δ in the domain.
         """
-        lower, upper = self.domain.bounds()
+        lower, upper = self.config.domain.bounds()
         return math.pi**2 * sum((b - a) ** -2 for a, b in zip(lower, upper, strict=True))
 
 
@@ -183,13 +215,18 @@ def compile_problem(config: ProblemConfig) -> Problem:
         c=read(config.c, "c"),
         sides=tuple(
             (condition.neumann is None, None if text == FROM_EXACT else read(text, f"boundary {side}"))
-            for side, condition, text in _conditions(config)
+            for side, condition, text in find_conditions(config)
         ),
     )
     return _examined(problem)
 
 
-def _conditions(config: ProblemConfig) -> list[tuple[str, Condition, str]]:
+def find_conditions(config: ProblemConfig) -> list[tuple[str, Condition, str]]:
+    """Return per side of the domain its name, its condition and the text of the data.
+
+    Raises:
+        ConfigError: when a side is unknown, or data are to be taken from an exact solution that is not given.
+    """
     sides = config.domain.sides
     for name in config.boundary:
         if name not in (*sides, "all"):
@@ -214,15 +251,15 @@ def _examined(problem: Problem) -> Problem:
     quadrature, weights = domain.quadrature(N_CHECK)
     inside = torch.cat([inside, quadrature])
     source = problem.source_term(inside)
-    _require_finite("f" if problem.f else "f derived from the exact solution", source, inside)
+    require_finite("f" if problem.f else "f derived from the exact solution", source, inside)
     for name, expression in (("a", problem.a), ("c", problem.c), ("exact", problem.exact)):
         if expression is not None:
-            _require_finite(name, expression(inside), inside)
+            require_finite(name, expression(inside), inside)
     if bool((problem.a(inside) <= 0).any()):
         raise ConfigError("a: expected positive values in the domain")
     where = domain.boundary(N_CHECK // 4)
     rows, dirichlet = problem.boundary(where)
-    _require_finite("boundary data", rows.target, where.points)
+    require_finite("boundary data", rows.target, where.points)
     size = float(problem.exact(inside).abs().max()) if problem.exact else 0.0
     size = max(size, float(source.abs().max()) / problem.lowest_eigenvalue())
     zero = bool((rows.target.abs() <= 1e-13 * size).all())
@@ -248,7 +285,12 @@ def _examined(problem: Problem) -> Problem:
     )  # fmt: skip
 
 
-def _require_finite(name: str, values: Tensor, points: Tensor) -> None:
+def require_finite(name: str, values: Tensor, points: Tensor) -> None:
+    """Check the values (n,) of user data at points (n, d).
+
+    Raises:
+        ConfigError: when one of them is NaN or infinite.
+    """
     bad = ~torch.isfinite(values)
     if bool(bad.any()):
         at = ", ".join(f"{x:.3g}" for x in points[bad][0].tolist())

@@ -40,19 +40,18 @@ def draw_field(
         values = [None if v is None else v[..., middle] for v in values]
     first, second, rest = values
     assert first is not None and rest is not None
-    error = None if second is None else np.abs(first - second)
-    scale = float(np.nanmax(np.abs(first))) or 1.0
+    error = log_error(first, second)
     if len(axes) >= 2:
         images = [
             ("u", first, "viridis"),
             (truth_name, second, "viridis"),
-            (f"log10 |u - {truth_name}|", _log(error, scale), "magma"),
+            (f"log10 |u - {truth_name}|", error, "magma"),
             ("residual", rest, "coolwarm"),
         ]
         for panel, (name, image, colours) in zip(panels, images, strict=True):
-            _draw_image(figure, panel, axes, name, image, colours)
+            draw_image(figure, panel, axes, name, image, colours)
     else:
-        _draw_lines(panels, axes, first, second, error, rest, truth_name, scale)
+        _draw_lines(panels, axes, first, second, error, rest, truth_name)
     return encode_png(figure)
 
 
@@ -79,17 +78,38 @@ def draw_gradient(
             panel.plot(axes[0], cut, linewidth=1.0, color="#20639b")
             panel.set(title=name, xlabel=names[0])
         else:
-            _draw_image(figure, panel, axes, name, cut, "viridis" if name == "u" else "coolwarm")
+            draw_image(figure, panel, axes, name, cut, "viridis" if name == "u" else "coolwarm", names)
     return encode_png(figure)
 
 
-def _log(error: np.ndarray | None, scale: float) -> np.ndarray | None:
-    return None if error is None else np.log10(np.maximum(error, _FLOOR * scale))
+def log_error(u: np.ndarray, truth: np.ndarray | None) -> np.ndarray | None:
+    """Return log10 |u - truth|, not below rounding; None where nothing is known to compare with."""
+    if truth is None:
+        return None
+    scale = float(np.nanmax(np.abs(u))) or 1.0
+    return np.log10(np.maximum(np.abs(u - truth), _FLOOR * scale))
 
 
-def _draw_image(
-    figure: Figure, panel: Axes, axes: Sequence[np.ndarray], name: str, image: np.ndarray | None, colours: str
+def draw_image(
+    figure: Figure,
+    panel: Axes,
+    axes: Sequence[np.ndarray],
+    name: str,
+    image: np.ndarray | None,
+    colours: str,
+    names: Sequence[str] = (),
 ) -> None:
+    """Draw values over two axes with a scale of colours; coolwarm is centred at 0.
+
+    Args:
+        figure: that holds the panel.
+        panel: where to draw.
+        axes: nodes of both axes.
+        name: title; ": not known" is added where there is no image.
+        image: values (n_1, n_2), or None.
+        colours: name of the scale.
+        names: of the axes; left away when there are none.
+    """
     panel.set_title(name if image is not None else f"{name}: not known")
     if image is None:
         panel.set_axis_off()
@@ -98,8 +118,10 @@ def _draw_image(
     extent = (float(axes[0][0]), float(axes[0][-1]), float(axes[1][0]), float(axes[1][-1]))
     shown = panel.imshow(
         image.T, origin="lower", extent=extent, cmap=colours, interpolation="nearest",
-        vmin=None if limit is None else -limit, vmax=limit,
+        vmin=None if limit is None else -limit, vmax=limit, aspect="auto" if "t" in names else "equal",
     )  # fmt: skip
+    if names:
+        panel.set(xlabel=names[0], ylabel=names[1])
     figure.colorbar(shown, ax=panel, shrink=0.8, pad=0.03)
 
 
@@ -111,14 +133,12 @@ def _draw_lines(
     error: np.ndarray | None,
     residual: np.ndarray,
     truth_name: str,
-    scale: float,
 ) -> None:
     """Draw curves over x in one dimension; for scattered points, values over the solution."""
     x = axes[0] if axes else u
     style = "-" if axes else "."
     label = "x" if axes else "u"
-    log_error = _log(error, scale)
-    parts = [("u", u), (truth_name, truth), (f"log10 |u - {truth_name}|", log_error), ("residual", residual)]
+    parts = [("u", u), (truth_name, truth), (f"log10 |u - {truth_name}|", error), ("residual", residual)]
     for panel, (name, values) in zip(panels, parts, strict=True):
         panel.set_title(name if values is not None else f"{name}: not known")
         if values is None:

@@ -72,15 +72,14 @@ def encode_csv(columns: Mapping[str, np.ndarray]) -> bytes:
     return stream.getvalue().encode()
 
 
-def read_points(path: str | Path, n_columns: int) -> np.ndarray:
+def read_points(path: str | Path, names: Sequence[str]) -> np.ndarray:
     """Read points from a table of comma-separated values, with or without a header line.
 
-    With a header that names the coordinates (x, y, z; x1, x2, … beyond three) those columns are taken,
-    wherever they are; else the first ones.
+    With a header that names the coordinates those columns are taken, wherever they are; else the first ones.
 
     Args:
         path: of the file.
-        n_columns: d.
+        names: of the d coordinates, as x, y, z; x1, x2, … beyond three; or t, x.
 
     Returns:
         float64 (n, d), all finite.
@@ -94,10 +93,9 @@ def read_points(path: str | Path, n_columns: int) -> np.ndarray:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a text file of values"
         raise InputError(f"{path}: cannot be read as points ({reason})") from error
-    columns = list(range(n_columns))
+    columns = list(range(len(names)))
     if lines and not _is_number(lines[0][1][0]):
         header = [name.strip() for name in lines.pop(0)[1]]
-        names = list("xyz"[:n_columns]) if n_columns <= 3 else [f"x{k + 1}" for k in range(n_columns)]
         if all(name in header for name in names):
             columns = [header.index(name) for name in names]
     points = []
@@ -106,7 +104,7 @@ def read_points(path: str | Path, n_columns: int) -> np.ndarray:
             points.append([float(row[k]) for k in columns])
         except (ValueError, IndexError):
             raise InputError(
-                f"{path}, line {number}: expected {n_columns} numbers, got {','.join(row)!r}"
+                f"{path}, line {number}: expected {len(names)} numbers, got {','.join(row)!r}"
             ) from None
         if not np.isfinite(points[-1]).all():
             raise InputError(f"{path}, line {number}: coordinates must be finite")

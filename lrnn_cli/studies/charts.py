@@ -266,11 +266,12 @@ def _legend(series: Sequence[Series]) -> tuple[str, int]:
 
 
 def _word(value: float) -> str:
-    """Write a tick's value: 0, 25, 0.5, 2k, 1e-6."""
+    """Write a tick's value: 0, 25, 0.5, 2k, 1.5e6, 1e-6."""
     if value == 0:
         return "0"
     if abs(value) >= 1000 and abs(value) < 1e6:
         return f"{value / 1000:g}k"
     if 1e-3 <= abs(value) < 1000:
         return f"{value:g}"
-    return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
+    mantissa, _, exponent = f"{value:.3e}".partition("e")
+    return f"{float(mantissa):g}e{int(exponent)}"

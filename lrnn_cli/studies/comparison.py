@@ -319,7 +319,7 @@ def _notes(table: Table) -> Iterable[str]:
         for record in row.failures:
             yield (
                 f"{row.label}, {record.input_name}, seed {record.seed}: {record.status} ({record.reason}); "
-                "counted as a failure, its figures are in no mean"
+                "counted as a failure, its figures are in no mean but those of ms/step and memory"
             )
     if len(table.machines) > 1:
         yield f"runs of {len(table.machines)} machines or settings of threads: times are not compared"

@@ -126,7 +126,7 @@ def check_words(words: Sequence[str]) -> None:
         ConfigError: when one is among them.
     """
     for word in words:
-        name = word.partition("=")[0]
+        name = word.partition("=")[0] if word.startswith("--") else word[:2]  # -p2k is -p 2k
         if name in RESERVED:
             raise ConfigError(f"{name} after --: the comparison sets that itself, for every model alike")
 

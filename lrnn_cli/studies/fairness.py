@@ -43,8 +43,9 @@ def check_comparable(rows: Rows) -> None:
         for record in runs:
             twin = seen.setdefault((record.input_id, record.seed), record)
             if twin is not record:
+                same = "model, settings" if record.variant == twin.variant else "row of the table"
                 raise InputError(
-                    f"{record.folder}: the same model, settings, input and seed as {twin.folder} "
+                    f"{record.folder}: the same {same}, input and seed as {twin.folder} "
                     f"({label}, seed {record.seed}); leave one of them out"
                 )
 
@@ -99,10 +100,12 @@ def _equal_params(records: Sequence[RunRecord]) -> str:
 
 def _equal_time(records: Sequence[RunRecord]) -> str:
     limits = {record.limit_s for record in records}
-    if len(limits) == 1 and None not in limits:
-        return f"time of training ({records[0].limit_s:g} s each)"
     spent = [record.train_s for record in records if record.train_s]
-    if len(spent) == len(records) > 1 and max(spent) / min(spent) - 1 <= TIME_SPREAD:
+    alike = len(spent) == len(records) and bool(spent) and max(spent) / min(spent) - 1 <= TIME_SPREAD
+    if len(limits) == 1 and None not in limits:
+        used = f", {min(spent):.1f} to {max(spent):.1f} s of it used" if spent and not alike else ""
+        return f"time of training ({records[0].limit_s:g} s each{used})"
+    if alike and len(spent) > 1:
         return f"time of training ({min(spent):.1f} to {max(spent):.1f} s)"
     return ""
 

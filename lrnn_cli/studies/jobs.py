@@ -190,8 +190,9 @@ class JobPlan:
         for name in names:
             fitting = [job for job in self.jobs if job.id.startswith(name)]
             if len(fitting) != 1:
-                number = f"{len(fitting)} jobs" if fitting else "no job"
-                raise ConfigError(f"--job {name}: {number} of the study {self.study.name} begin with that id")
+                told = f"{len(fitting)} ids" if fitting else "no id"
+                verb = "begin" if fitting else "begins"
+                raise ConfigError(f"--job {name}: {told} of the study {self.study.name} {verb} with that")
             found += fitting
         return found
 

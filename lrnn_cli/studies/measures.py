@@ -51,7 +51,7 @@ MEASURES: dict[str, Measure] = {
     "residual_heldout": Measure("residual", False, ".2e"),
     "train_s": Measure("time/s", None, ".2f"),
     "ms_per_step": Measure("ms/step", False, ".2f"),
-    "peak_mb": Measure("memory/MB", False, ".0f"),
+    "peak_mb": Measure("memory/MiB", False, ".0f"),
 }
 
 SHOWN: dict[str, tuple[str, ...]] = {

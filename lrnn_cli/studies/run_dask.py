@@ -19,7 +19,7 @@ from lrnn_cli.errors import DeviceError, OutputError
 from lrnn_cli.runs.folder import atomic_write
 from lrnn_cli.studies.jobs import Job, State
 from lrnn_cli.studies.run_job import PROGRAM, run_job
-from lrnn_cli.studies.run_local import slot_environments, threads_each, visible_gpus
+from lrnn_cli.studies.run_local import slot_environments, visible_gpus
 
 CONNECT_S = 10.0  # how long a scheduler may take to answer
 LOST_WORKERS = 5  # workers that a job may lose before it counts as failed
@@ -180,6 +180,3 @@ def _spec(job: Job) -> dict[str, Any]:
 def default_workers() -> int:
     """Return the workers of an embedded cluster: one per GPU, or one per two cores without one."""
     return len(visible_gpus()) or max(1, len(os.sched_getaffinity(0)) // 2)
-
-
-__all__ = ["connect", "default_workers", "run_on", "threads_each", "work"]

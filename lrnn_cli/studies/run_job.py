@@ -15,6 +15,7 @@ import platform
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,9 @@ def run_job(
     folder.freeze(job)
     if job.groups:
         atomic_write(folder.path / "settings.yaml", yaml.safe_dump(job.groups, allow_unicode=True).encode())
-    with _locked(folder) as lock:
+    with _locked(folder, should_stop) as lock:
+        if lock is None:
+            return folder.state()
         if folder.settled() or should_stop():
             return folder.settled() or State.PENDING
         command = command_line(job, folder, program, threads)
@@ -101,10 +104,20 @@ def command_line(job: Job, folder: JobFolder, program: Sequence[str], threads: i
 
 
 @contextlib.contextmanager
-def _locked(folder: JobFolder) -> Iterator[int]:
+def _locked(folder: JobFolder, should_stop: Callable[[], bool]) -> Iterator[int | None]:
+    """Hold the lock of a folder, or None when asked to stop while another process holds it."""
     with _writing(folder.lock) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield file.fileno()
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if should_stop():
+                    yield None
+                    return
+                time.sleep(_POLL_S)
+            else:
+                yield file.fileno()
+                return
 
 
 @contextlib.contextmanager

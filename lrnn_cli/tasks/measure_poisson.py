@@ -26,11 +26,6 @@ _GRID = {1: 1001, 2: 101, 3: 41}
 N_SCATTER = 4096
 _CHEBYSHEV = {1: (16, 32, 64, 128), 2: (16, 24, 32, 48, 64, 96, 128), 3: (16, 24, 32, 48)}
 _DIFFERENCES = {1: 1023, 2: 255, 3: 63}
-BOUND_NOTE = (
-    "|e| <= |residual| / (a_min lambda_1 + c_min), lambda_1 >= pi^2 sum 1/L_i^2 of the bounding box; "
-    "residual integrated by quadrature; where the boundary is not exact, plus sqrt(|domain|) "
-    "max |boundary error| over sample points"
-)
 
 
 @dataclass(frozen=True)
@@ -137,7 +132,7 @@ def measure(problem: Problem, solution: Field, samples: Samples) -> dict[str, An
         "residual_l2": norm(at_nodes["residual"]),
         "error_bound": bound,
         "error_bound_relative": None if bound is None or size == 0 else bound / size,
-        "error_bound_kind": BOUND_NOTE,
+        "error_bound_kind": problem.bound_note,
         "boundary_error": boundary_error,
         "hard_boundary": problem.hard,
     }

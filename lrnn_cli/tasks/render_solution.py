@@ -32,11 +32,13 @@ class Place:
         axes: nodes per axis of a grid over the bounding box; empty for points from a table.
         points: (n, d), last axis fastest.
         label: for the name of the file.
+        names: of the coordinates.
     """
 
     axes: tuple[np.ndarray, ...]
     points: np.ndarray
     label: str
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def find_place(problem: Problem, at: str | None) -> Place:
     if match is None:
         if at.lower().startswith("grid"):
             raise ConfigError(f"--at: expected grid N or grid {'x'.join('NMK'[:d] or 'N')}, got {at!r}")
-        return Place((), read_points(at, d), "points")
+        return Place((), read_points(at, problem.coordinates), "points", problem.coordinates)
     sizes = [int(n) for n in match[1].split("x")]
     sizes = sizes * d if len(sizes) == 1 else sizes
     if len(sizes) != d:
@@ -86,7 +88,7 @@ def find_place(problem: Problem, at: str | None) -> Place:
     ends = zip(*problem.domain.bounds(), sizes, strict=True)
     axes = tuple(np.linspace(lower, upper, n) for lower, upper, n in ends)
     points = np.stack([g.ravel() for g in np.meshgrid(*axes, indexing="ij")], 1)
-    return Place(axes, points, "x".join(map(str, sizes)))
+    return Place(axes, points, "x".join(map(str, sizes)), problem.coordinates)
 
 
 def render_field(problem: Problem, solution: AnyField, place: Place) -> Rendered:
@@ -129,8 +131,7 @@ def encode_rendered(place: Place, rendered: Rendered, suffix: str, title: str) -
     Raises:
         ConfigError: when the suffix is unknown, or the format cannot hold this.
     """
-    d = place.points.shape[1]
-    names = list("xyz"[:d]) if d <= 3 else [f"x{k + 1}" for k in range(d)]
+    d, names = place.points.shape[1], place.names
     shape = tuple(len(axis) for axis in place.axes) or (len(place.points),)
     u, gradient = rendered.u.reshape(shape), rendered.gradient.reshape(*shape, d)
     if suffix == ".csv":
@@ -146,4 +147,7 @@ def encode_rendered(place: Place, rendered: Rendered, suffix: str, title: str) -
         raise ConfigError(f"-o: {suffix} needs a grid; write points as .csv or .npz")
     if suffix == ".vti":
         return encode_vti(place.axes, {"u": u, "gradient": gradient})
+    if names[0] == "t" and d == 3:  # the last picture of the film
+        title = f"{title}, t = {place.axes[0][-1]:g}"
+        return draw_gradient(place.axes[1:], u[-1], gradient[-1, ..., 1:], names=names[1:], title=title)
     return draw_gradient(place.axes, u, gradient, names=names, title=title)

@@ -20,7 +20,8 @@ from lrnn_cli.fitting.solve_settings import SolveSettings
 from lrnn_cli.fitting.train_equation import train_network
 from lrnn_cli.models.catalog import row
 from lrnn_cli.models.contract import ModelConfig
-from lrnn_cli.objectives.poisson import Problem, ProblemConfig, compile_problem
+from lrnn_cli.objectives.poisson import Problem, ProblemConfig
+from lrnn_cli.objectives.unsteady import compile_equation
 from lrnn_cli.signals.field import encode_csv, encode_npz, encode_vti
 from lrnn_cli.signals.unstructured import encode_vtu
 from lrnn_cli.tasks.measure_poisson import Samples, measure, reference, sample
@@ -60,9 +61,11 @@ class PoissonTask:
             ConfigError: when the problem makes no sense, or the solver does not apply to it.
         """
         self.settings = settings
-        self.problem: Problem = compile_problem(config)
+        self.problem: Problem = compile_equation(config)
         d = self.problem.n_inputs
         self.solver = settings.solver if settings.solver != "auto" else self._solver()
+        if self.problem.n_time:
+            self._check_unsteady()
         if self.solver == "lstsq" and d > LINEAR_DIMENSIONS:
             raise ConfigError(
                 f"--solver lstsq: {d} dimensions are too many for frozen random features; use --solver lm"
@@ -84,6 +87,21 @@ class PoissonTask:
     def network(self) -> str:
         """Name of the network in the catalog."""
         return self.model[0] if self.model else "lrnn"
+
+    def _check_unsteady(self) -> None:
+        """Refuse what is there for steady problems alone.
+
+        Raises:
+            ConfigError: when another solver or a classical reference is asked for.
+        """
+        if self.solver != "lstsq":
+            raise ConfigError(
+                f"--solver {self.solver}: unsteady problems (--time-to) are solved by lstsq alone"
+            )
+        if self.settings.reference in ("chebyshev", "fd"):
+            raise ConfigError(
+                f"--reference {self.settings.reference}: for steady problems; none is built in for --time-to"
+            )
 
     def _solver(self) -> str:
         """Choose the solver: least squares where it applies, Adam for networks that have no Jacobian here."""
@@ -201,8 +219,7 @@ class PoissonTask:
         solution.npz, solution.csv and, on a grid, solution.vti, or .vtu where the domain does not fill it.
         """
         samples = solved.samples
-        d = self.problem.n_inputs
-        names = list("xyz"[:d]) if d <= 3 else [f"x{k + 1}" for k in range(d)]
+        d, names = self.problem.n_inputs, self.problem.coordinates
         columns = {name: samples.points[:, k] for k, name in enumerate(names)}
         columns["u"] = samples.u
         columns |= {f"du_d{name}": samples.gradient[:, k] for k, name in enumerate(names)}
@@ -232,9 +249,11 @@ class PoissonTask:
     def picture(self, solved: SolvedProblem) -> bytes:
         """Return u | exact or reference | log error | residual as PNG."""
         from lrnn_cli.pictures.field import draw_field  # matplotlib: half a second
+        from lrnn_cli.pictures.unsteady import draw_unsteady
 
         samples, shape = solved.samples, solved.samples.shape
-        return draw_field(
+        draw = draw_unsteady if self.problem.n_time else draw_field
+        return draw(
             samples.axes,
             samples.u.reshape(shape),
             None if solved.truth is None else solved.truth.reshape(shape),

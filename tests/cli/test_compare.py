@@ -50,7 +50,7 @@ def test_a_table_of_finished_runs(lrnn: Lrnn, runs: Path, tmp_path: Path) -> Non
     assert sorted(tmp_path.rglob("*")) == before  # without -o nothing is written
     title, header, first, second = done.out.splitlines()[:4]
     assert title == "a.png, seeds 0, 1, 2: mean ± standard deviation over inputs and seeds"
-    assert header.split() == ["model", "params", "runs", "PSNR/dB", "SSIM", "time/s", "ms/step", "memory/MB"]
+    assert header.split() == ["model", "params", "runs", "PSNR/dB", "SSIM", "time/s", "ms/step", "memory/MiB"]
     assert first.split()[:7] == ["lrnn", "1000", "3", "40.13", "±", "0.15", "*"]
     assert second.split()[:7] == ["siren", "1000", "3", "30.10", "±", "0.10", "0.9000"]
     assert "success 35 dB" in done.out

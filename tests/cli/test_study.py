@@ -79,7 +79,13 @@ def test_the_table_has_the_failure_in_its_rates(studied: Studied, program: Progr
     assert [target["reached"] for target in rows["siren-mad"]["targets"]] == [0, 0]
     text = program("study", "table", "s.yaml", "--targets", "none", cwd=studied.folder).out
     assert "1, 1 failed" in text
-    assert "success" not in text.splitlines()[0]
+    assert "success" not in text
+
+
+def test_a_part_without_jobs_is_done(studied: Studied, program: Program) -> None:
+    done = program("study", "run", "s.yaml", "--shard", "9/9", cwd=studied.folder)
+    assert done.code == 0
+    assert "0 jobs: nothing in this part of the study" in done.out
 
 
 def test_the_report_is_one_file(studied: Studied, program: Program, tmp_path: Path) -> None:
@@ -154,7 +160,7 @@ def test_a_typo_is_named_and_nothing_is_written(
         (["run", "s.yaml", "--shard", "5/4"], "--shard 5/4: expected I/N"),
         (["run", "s.yaml", "--shard", "half"], "--shard half: expected I/N"),
         (["run", "s.yaml", "--shard", "1/2", "--job", "a"], "--shard and --job exclude each other"),
-        (["plan", "s.yaml", "--job", "zz"], "--job zz: no job of the study waves begin with that id"),
+        (["plan", "s.yaml", "--job", "zz"], "--job zz: no id of the study waves begins with that"),
         (["run", "s.yaml", "-j", "2", "--scheduler", "tcp://127.0.0.1:9"], "--jobs and --scheduler exclude"),
         (["table", "s.yaml", "--format", "pdf"], "--format pdf: expected table, csv, md, latex, json"),
         (["table", "s.yaml", "--format", "md", "--json"], "--json and --format md exclude each other"),

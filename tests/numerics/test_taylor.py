@@ -57,6 +57,7 @@ def test_every_component_family(sigma: str) -> None:
         lambda x: torch.cat([torch.ones_like(x), x * x], 1).amax(1).unsqueeze(1),
         lambda x: torch.nn.functional.silu(x.abs().clamp_min(0.5)).sum(1, keepdim=True),
         lambda x: (3.0 - x.sum(1)).unsqueeze(1) * torch.sub(1.0, x[:, :1]),
+        lambda x: torch.ones_like(x[:, :1]) / x[:, :1] + 2.0 / x[:, 1:],
     ],
 )
 def test_rules(function: Callable[[Any], Any]) -> None:
@@ -81,6 +82,14 @@ def test_without_a_rule_nested_differentiation_steps_in() -> None:
     with pytest.raises(UnsupportedOperation, match="no Taylor rule for 'cumsum'"):
         function(lift(points(2, 2), torch.zeros(2).double(), torch.ones(2).double()))
     agree(field_jet(function, points(9, 2)), nested(lambda x: function(x)[:, 0], points(9, 2)))
+
+
+def test_a_matrix_from_the_left_has_no_rule() -> None:
+    def function(x: Any) -> Any:
+        return torch.matmul(torch.ones(2, 2).double(), x[:2])[:, :1]
+
+    with pytest.raises(UnsupportedOperation, match="no Taylor rule for 'matmul' from the left"):
+        function(lift(points(2, 2), torch.zeros(2).double(), torch.ones(2).double()))
 
 
 def test_it_looks_like_a_tensor_where_networks_look() -> None:

@@ -10,6 +10,7 @@ from lrnn_cli.numerics.domains import Box, Disc, Polygon
 from lrnn_cli.objectives.collocation import collocate, measure_scales
 from lrnn_cli.objectives.named_problems import NAMED, named_problem
 from lrnn_cli.objectives.poisson import Problem, ProblemConfig, compile_problem
+from lrnn_cli.objectives.unsteady import compile_equation
 
 
 def problem(**data: Any) -> Problem:
@@ -29,7 +30,7 @@ def test_manufactured_source() -> None:
 
 @pytest.mark.parametrize("name", NAMED)
 def test_named_problems_satisfy_themselves(name: str) -> None:
-    found = problem(**named_problem(name))
+    found = compile_equation(ProblemConfig(**named_problem(name)))
     assert found.config.source
     assert found.exact is not None
     points = found.domain.heldout(100, 1)

@@ -87,6 +87,15 @@ def test_a_logarithmic_axis_within_one_decade_has_enough_ticks() -> None:
     assert axis([200.0, 415.0], 0, 100, log=True).ticks() == [200.0, 250.0, 300.0, 350.0, 400.0, 450.0]
 
 
+def test_ticks_keep_the_digits_that_tell_them_apart() -> None:
+    across, up = (1.1e6, 3.4e6), (1.2e-4, 3.1e-4)
+    one = Series("a", 0, across, up)
+    text = draw(Chart("k", "t", "c", "x", "y", (one,), log_x=True, log_y=True))
+    words = re.findall(r'class="tick"[^>]*>([^<]+)<', text)
+    assert {"1.5e6", "2e6", "2.5e6", "1.5e-4", "2e-4", "2.5e-4"} <= set(words)
+    assert len(set(words)) == len(words)
+
+
 def test_axes_without_values() -> None:
     assert (axis([], 0, 1, log=False).low, axis([math.nan], 0, 1, log=False).high) == (0.0, 1.0)
     assert axis([-1.0, 0.0], 0, 1, log=True).high == 10.0

@@ -208,6 +208,8 @@ def test_what_is_held_equal_is_told_and_can_be_demanded(tmp_path: Path) -> None:
     refused([a, c], "--equal params", "lrnn 1000, wire 2000 parameters", equal=("params",))
     refused([a, c], "--equal size: expected params, time, steps", equal=("size",))
     assert compare([a, c]).equal == ["time of training (10.0 to 10.5 s)", "steps (100 each)"]
+    early = collect(write_run(tmp_path / "4", model="wire", train_s=4.0, limit={"time_s": 60.0}))
+    assert "time of training (60 s each, 4.0 to 10.0 s of it used)" in compare([a, early]).equal
 
 
 def test_the_record_of_a_table_is_plain_data(tmp_path: Path) -> None:

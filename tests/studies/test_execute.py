@@ -66,7 +66,7 @@ def test_inputs_must_be_there_and_of_a_known_kind(tmp_path: Path) -> None:
         file_source(tmp_path, "fit-image")
 
 
-@pytest.mark.parametrize("word", ["--seed", "--params=3", "-o", "--model"])
+@pytest.mark.parametrize("word", ["--seed", "--params=3", "-o", "-p2k", "--model"])
 def test_what_the_comparison_decides_is_refused(word: str) -> None:
     with pytest.raises(ConfigError, match="after --: the comparison sets that itself"):
         check_words(["--resize", "9x9", word])

@@ -142,9 +142,9 @@ def test_shards_are_disjoint_and_complete(n: int, count: int) -> None:
 def test_jobs_are_picked_by_the_beginning_of_their_id() -> None:
     plan = JobPlan(Study(name="s", inputs="a"), (job(0), job(1), job(16)), ())
     assert [one.seed for one in plan.pick(["0000000000000010", "0000000000000001"])] == [16, 1]
-    with pytest.raises(ConfigError, match="--job ff: no job of the study s begin with that id"):
+    with pytest.raises(ConfigError, match="--job ff: no id of the study s begins with that"):
         plan.pick(["ff"])
-    with pytest.raises(ConfigError, match="--job 00: 3 jobs of the study s begin with that id"):
+    with pytest.raises(ConfigError, match="--job 00: 3 ids of the study s begin with that"):
         plan.pick(["00"])
 
 

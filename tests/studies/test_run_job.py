@@ -1,5 +1,6 @@
 """One job as a process: what is recorded, and that nothing is done twice."""
 
+import fcntl
 import threading
 import time
 from pathlib import Path
@@ -53,6 +54,15 @@ def test_two_who_want_the_same_job_do_it_once(tmp_path: Path) -> None:
         thread.join()
     assert found == [State.DONE, State.DONE]
     assert begun(one, tmp_path) == 1
+
+
+def test_who_waits_for_another_can_be_asked_to_stop(tmp_path: Path) -> None:
+    where = job(1).folder(tmp_path)
+    where.path.mkdir(parents=True)
+    with where.lock.open("ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert run_job(job(1), tmp_path, program=PROGRAM, should_stop=lambda: True) is State.RUNNING
+    assert begun(job(1), tmp_path) == 0
 
 
 def test_a_job_asked_to_stop_saves_and_is_continued(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def table(tmp_path: Path) -> Table:
 
 def test_quality_and_targets_are_two_sheets(table: Table) -> None:
     quality, targets = sheets(table)
-    assert quality.header == ["model", "params", "runs", "PSNR/dB", "SSIM", "time/s", "ms/step", "memory/MB"]
+    assert quality.header == ["model", "params", "runs", "PSNR/dB", "SSIM", "time/s", "ms/step", "memory/MiB"]
     assert [entry.text for entry in quality.rows[0]][:5] == [
         "lrnn",
         "1000",

@@ -12,10 +12,12 @@ from lrnn_cli.cli.comparing import (
     DEFAULT_TIME_S,
     FORMATS,
     View,
+    chosen_format,
     compare_inputs,
     compare_runs,
     parse_words,
     split_words,
+    wanted_equal,
 )
 from lrnn_cli.cli.render import Talk
 from lrnn_cli.errors import ConfigError, InputError
@@ -125,7 +127,7 @@ def command(
     as within noise. A run that fails counts as a failure. The same command again reuses what is there.
     """
     talk = Talk(quiet=quiet, verbose=verbose, json=json)
-    view = View(_form(format, json), targets, _wanted(equal), by_input, output)
+    view = View(chosen_format(format, json), targets, wanted_equal(equal), by_input, output)
     names, words = split_words(inputs or [])
     if problem is None and not names:
         raise ConfigError("nothing to compare: name run folders, files to fit, or --problem NAME")
@@ -165,18 +167,6 @@ def command(
     return compare_inputs(question, tune or 0, jobs, view, talk)
 
 
-def _form(form: str | None, json: bool) -> str:
-    if form is not None and form not in FORMATS:
-        raise ConfigError(f"--format {form}: expected {', '.join(FORMATS)}")
-    if json and form not in (None, "json"):
-        raise ConfigError(f"--json and --format {form} exclude each other")
-    return "json" if json else form or "table"
-
-
-def _wanted(equal: str | None) -> tuple[str, ...]:
-    return parse_words(equal, "--equal", ("params", "time", "steps")) if equal is not None else ()
-
-
 def _sources(names: list[str], task: str | None, problem: str | None, k: float | None) -> "list[Source]":
     from lrnn_cli.studies.execute import file_source, problem_source
     from lrnn_cli.studies.study import TASKS
@@ -190,7 +180,8 @@ def _sources(names: list[str], task: str | None, problem: str | None, k: float |
     files = [name for name in TASKS if TASKS[name].suffixes]
     if task is not None and task not in files:
         raise ConfigError(f"--task {task}: expected {', '.join(files)}")
-    suffixes = TASKS[task].suffixes if task else tuple(s for name in files for s in TASKS[name].suffixes)
+    known = [suffix for name in ([task] if task else files) for suffix in TASKS[name].suffixes]
+    suffixes = tuple(dict.fromkeys(known))
     found = []
     for path in map(Path, names):
         inside = (

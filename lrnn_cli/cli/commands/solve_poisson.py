@@ -68,6 +68,17 @@ Neumann = Annotated[
         help="Outward normal derivative of u; sides are named x0 x1 y0 y1 …",
     ),
 ]
+TimeTo = Annotated[
+    float | None,
+    _option("--time-to", metavar="T", help="Solve u_t - div(a grad u) + b·grad u + c u = f for 0 < t <= T."),
+]
+Initial = Annotated[str | None, _option("--initial", metavar="EXPR", help="u at t = 0, with --time-to.")]
+Velocity = Annotated[
+    list[str] | None,
+    _option(
+        "--velocity", metavar="EXPR", help="b along an axis, with --time-to; once per axis; 0 if left out."
+    ),
+]
 Param = Annotated[
     list[str] | None, _option("--param", metavar="NAME=VALUE", help="A number to use in the expressions.")
 ]
@@ -140,6 +151,9 @@ def command(
     c: Reaction = None,
     dirichlet: Dirichlet = None,
     neumann: Neumann = None,
+    time_to: TimeTo = None,
+    initial: Initial = None,
+    velocity: Velocity = None,
     param: Param = None,
     solver: Solver = None,
     features: Features = None,
@@ -151,6 +165,7 @@ def command(
 ) -> int:
     """Solve -div(a grad u) + c u = f with product networks, and say how far to trust the result.
 
+    With --time-to the problem is unsteady: time t is the first coordinate of all files.
     The run folder is runs/PROBLEM/SOLVER-sSEED unless -o says otherwise.
     """
     flags: dict[str, Any] = {**locals(), **shared}
@@ -186,7 +201,10 @@ def command(
     name = settings.problem.name
     folder = SolutionFolder(Path(output or f"runs/{name}/{task.solver}-s{settings.solve.seed}"))
     if shared["dry_run"]:
-        told = f"{name}: {task.solver} until residual {task.target:g}, {task.problem.n_inputs} dimensions"
+        space = task.problem.n_inputs - task.problem.n_time
+        told = f"{name}: {task.solver} until residual {task.target:g}, {space} dimensions"
+        if task.problem.n_time:
+            told += " and time"
         talk.result(
             f"{told} -> {folder.path}",
             {"name": name, "solver": task.solver, "folder": str(folder.path), **tree},

@@ -10,7 +10,7 @@ import typer
 
 from lrnn_cli.cli import options as o
 from lrnn_cli.cli import study_options as so
-from lrnn_cli.cli.comparing import FORMATS, parse_words
+from lrnn_cli.cli.comparing import View, chosen_format, parse_goals, show, wanted_equal
 from lrnn_cli.cli.failures import ExitCode
 from lrnn_cli.cli.render import Talk, duration
 from lrnn_cli.cli.tables import show_table
@@ -19,8 +19,6 @@ from lrnn_cli.errors import ConfigError, OutputError
 if TYPE_CHECKING:
     from lrnn_cli.studies.gather import Gathered
     from lrnn_cli.studies.jobs import Job, JobPlan, State
-
-EQUAL = ("params", "time", "steps")
 
 command = typer.Typer(
     help="Run inputs x models x seeds described by one file, on one machine or many, and report on them.",
@@ -178,13 +176,10 @@ def table(
     Jobs that diverged, were killed or ended with an error count as failures; those that have not ended yet
     count neither way, and the table says how many they are.
     """
-    from lrnn_cli.cli.comparing import View, show
     from lrnn_cli.studies.comparison_file import Stored
 
     talk = Talk(quiet=quiet, verbose=verbose, json=json)
-    view = View(
-        _form(format, json), targets, parse_words(equal, "--equal", EQUAL) if equal else (), by_input, None
-    )
+    view = View(chosen_format(format, json), targets, wanted_equal(equal), by_input, None)
     planned, found, goals = _gathered(file, inputs, folder, targets, talk)
     show(found.records, view, Stored(None, goals, False), None, {"study": planned.study.name}, talk)
     return ExitCode.OK
@@ -210,7 +205,6 @@ def report(
     """
     from lrnn_cli.runs.folder import atomic_write
     from lrnn_cli.studies.comparison import compare
-    from lrnn_cli.studies.measures import parse_targets
     from lrnn_cli.studies.media import exhibits
     from lrnn_cli.studies.report import build_page
 
@@ -219,7 +213,7 @@ def report(
         raise OutputError(f"{output} exists already; --force overwrites it, -o chooses another name")
     planned, found, goals = _gathered(file, inputs, folder, targets, talk)
     study = planned.study
-    compared = compare(found.records, parse_targets(goals) if goals else [])
+    compared = compare(found.records, parse_goals(goals))
     shows = exhibits(found.runs, study.kind.measure, pictures)
     page = build_page(study.name, study.task, compared, shows, found.notes())
     content = page.encode()
@@ -233,7 +227,7 @@ def report(
 def _gathered(
     file: Path, inputs: list[str] | None, folder: str | None, targets: str | None, talk: Talk
 ) -> "tuple[JobPlan, Gathered, str]":
-    """Return plan, ended runs and targets: those given, else the study's, else the usual ones."""
+    """Return plan, ended runs and targets: those given, else the study's, else the usual ones; or `none`."""
     from lrnn_cli.cli.study_plan import load_plan, study_folder
     from lrnn_cli.studies.gather import gather
     from lrnn_cli.studies.measures import DEFAULT_TARGETS
@@ -243,8 +237,7 @@ def _gathered(
     for note in found.notes():
         talk.warn(note)
     usual = DEFAULT_TARGETS.get(found.records[0].kind, "")
-    goals = targets or ",".join(map(str, planned.study.targets)) or usual
-    return planned, found, "" if goals == "none" else goals
+    return planned, found, targets or ",".join(map(str, planned.study.targets)) or usual
 
 
 def _runner(
@@ -266,20 +259,13 @@ def _runner(
         return LocalRunner(root, jobs or len(visible_gpus()) or 1).run(todo, should_stop)
     if scheduler is not None and jobs is not None:
         raise ConfigError("--jobs and --scheduler exclude each other: a cluster's workers decide the number")
-    from lrnn_cli.studies.run_dask import connect, default_workers, run_on, threads_each
+    from lrnn_cli.studies.run_dask import connect, default_workers, run_on
+    from lrnn_cli.studies.run_local import threads_each
 
     workers = jobs or default_workers()
     client = stack.enter_context(connect(scheduler, workers, timeout_s))
     threads = None if scheduler is not None else threads_each(workers)
     return run_on(client, todo, root, should_stop, threads=threads)
-
-
-def _form(form: str | None, json: bool) -> str:
-    if form is not None and form not in FORMATS:
-        raise ConfigError(f"--format {form}: expected {', '.join(FORMATS)}")
-    if json and form not in (None, "json"):
-        raise ConfigError(f"--json and --format {form} exclude each other")
-    return "json" if json else form or "table"
 
 
 def _choose(planned: "JobPlan", shard: str | None, names: list[str] | None) -> "list[Job]":
@@ -309,4 +295,7 @@ def _budget(jobs: "list[Job]") -> str:
 
 
 def _tally(states: "Counter[State]") -> str:
-    return ", ".join(f"{states[state]} {state}" for state in type(next(iter(states))) if states[state])
+    from lrnn_cli.studies.jobs import State
+
+    told = ", ".join(f"{states[state]} {state}" for state in State if states[state])
+    return told or "nothing in this part of the study"
