@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
@@ -21,7 +20,7 @@ from lrnn_cli.errors import ConfigError
 from lrnn_cli.fitting.blocks import BlockRunner, ranges
 from lrnn_cli.fitting.fields import NetworkField
 from lrnn_cli.models.budget import fit_budget
-from lrnn_cli.models.catalog import build, config_class
+from lrnn_cli.models.catalog import build, config_class, configure
 from lrnn_cli.models.contract import CoordinateModel, ModelConfig
 from lrnn_cli.numerics.jets import Jet
 from lrnn_cli.numerics.rows import Rows
@@ -150,20 +149,10 @@ def choose_config(
         ConfigError: when the model or an option is unknown or out of range, or the budget is too small.
     """
     cls = config_class(name)
-    unknown = sorted(set(options) - set(cls.model_fields))
-    if unknown:
-        raise ConfigError(
-            f"model {name}: unknown option {unknown[0]!r}; known: {', '.join(cls.model_fields)}"
-        )
     chosen = {**_OPTIONS.get(name, {}), **options}
     if name == "lrnn":
         chosen = {"omega_first": _OMEGA_PER_AXIS * n_inputs, **chosen}
-    try:
-        start = cls(**chosen).for_signal((SAMPLES,) * n_inputs)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"model {name}: {key}: {first['msg']}, got {first['input']!r}") from None
+    start = configure(name, chosen).for_signal((SAMPLES,) * n_inputs)
     chosen = {**start.model_dump(exclude_unset=True), **_decided(start, chosen)}
     if n_params is None and cls.width_key in options:
         config = cls(**chosen)

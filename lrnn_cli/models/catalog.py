@@ -199,6 +199,37 @@ def config_class(name: str) -> type[ModelConfig]:
     return _load(name)[1]
 
 
+def configure(name: str, options: dict[str, Any]) -> ModelConfig:
+    """Return the configuration of a model with these options.
+
+    Args:
+        name: a row of the catalog.
+        options: those that differ from the defaults.
+
+    Returns:
+        the configuration.
+
+    Raises:
+        ConfigError: when the name or an option is unknown, or a value out of range.
+    """
+    from pydantic import ValidationError
+
+    cls = config_class(name)
+    unknown = next((key for key in options if key not in cls.model_fields), None)
+    if unknown is not None:
+        near = difflib.get_close_matches(unknown, cls.model_fields, 1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ConfigError(
+            f"model {name}: unknown option {unknown!r}; {hint}known: {', '.join(cls.model_fields)}"
+        )
+    try:
+        return cls(**options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise ConfigError(f"model {name}: {key}: {first['msg']}, got {first['input']!r}") from None
+
+
 def build(
     name: str, config: ModelConfig, *, n_inputs: int, n_outputs: int, seed: int | None = None
 ) -> CoordinateModel:

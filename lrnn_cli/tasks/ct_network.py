@@ -15,7 +15,7 @@ from lrnn_cli.fitting.loop import Step
 from lrnn_cli.fitting.predict import predict
 from lrnn_cli.fitting.settings import FitSettings
 from lrnn_cli.fitting.tomography import Prior, Splitting, TomographyFit
-from lrnn_cli.models.catalog import config_class
+from lrnn_cli.models.catalog import config_class, configure
 from lrnn_cli.numerics.coords import Grid
 from lrnn_cli.objectives.projection import ProjectionObjective
 from lrnn_cli.signals.signal import Signal
@@ -47,7 +47,11 @@ def plan_network(name: str, scan: Scan, settings: CtSettings) -> NetworkPlan:
 
     Returns:
         The plan.
+
+    Raises:
+        ConfigError: when the network has no such option or cannot be sized.
     """
+    configure(name, settings.model.options)  # a misspelt option is told by its nearest name
     n = scan.geometry.size
     blank = np.zeros((n, n, 1), dtype=np.float32)
     options = dict(settings.model.options)

@@ -137,7 +137,7 @@ def test_a_dicom_slice_comes_back_in_hounsfield_units(lrnn: Lrnn) -> None:
     metrics = record["metrics"]
     assert metrics["units"] == "HU" and metrics["data_range"] > 1500 and metrics["rmse"] < 300
     values = np.load(lrnn.folder / "run" / "output.npy")
-    assert values.min() == -1000 and 0 < np.median(values) < 120
+    assert values.min() >= -1000 and 0 < np.median(values) < 120
     assert record["input"]["kind"] == "slice" and metrics["setting"]["pixel_size"] == 0.661468
 
 
@@ -272,7 +272,7 @@ REFUSED: dict[str, tuple[int, tuple[object, ...], tuple[str, ...]]] = {
         2, ("disc.npy", "--operator", "rotate", "--detector-spacing", 2), ("leave --detector-spacing out",)
     ),
     "options": (2, ("disc.npy", "--method", "fbp", "--set", "rank=4"), ("exactly one network",)),
-    "unknown-option": (2, ("disc.npy", "--set", "rnak=4"), ("rnak",)),
+    "unknown-option": (2, ("disc.npy", "--set", "rnak=4"), ("did you mean 'rank'?",)),
     "preset": (2, ("disc.npy", "--preset", "paper"), ("expected one of fast, best",)),
     "stdout": (2, ("disc.npy", "-o", "-"), ("a reconstruction is several files",)),
 }  # fmt: skip

@@ -180,3 +180,13 @@ def test_an_unknown_model():
     )
     with pytest.raises(ConfigError, match=r"^model: unknown 'qqq'; known: lrnn, siren"):
         catalog.config_class("qqq")
+
+
+def test_options_are_told_by_their_nearest_name_and_range():
+    assert catalog.configure("lrnn", {"rank": 3}).model_dump()["rank"] == 3
+    with pytest.raises(
+        ConfigError, match="model lrnn: unknown option 'rnak'; did you mean 'rank'\\? known: rank"
+    ):
+        catalog.configure("lrnn", {"rnak": 3})
+    with pytest.raises(ConfigError, match="model siren: depth: Input should be greater than or equal to"):
+        catalog.configure("siren", {"depth": -1})
