@@ -60,6 +60,18 @@ TASKS: dict[str, TaskKind] = {
 }
 
 Tree = dict[str, Any]
+# What a study decides itself, for every job alike, and where its options may stand.
+_RESERVED = (
+    "seed",
+    "output",
+    "force",
+    "resume",
+    "skip_existing",
+    "json",
+    "dry_run",
+    "print_config",
+    "config",
+)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SIZE = re.compile(r"([1-9][0-9]{0,5})x([1-9][0-9]{0,5})")
 
@@ -119,6 +131,16 @@ class Study(BaseModel):
         for key, values in value.items():
             if not values:
                 raise ValueError(f"{key}: expected at least one value")
+        return value
+
+    @field_validator("settings", "grid", "variants", "models")
+    @classmethod
+    def _leave_alone(cls, value: Any) -> Any:
+        tables = value if isinstance(value, list) else [value, *value.values()]
+        for table in tables:
+            for key in table if isinstance(table, dict) else ():
+                if key.replace("-", "_") in _RESERVED:
+                    raise ValueError(f"{key}: the study sets that itself, for every job alike")
         return value
 
     @field_validator("centre_crop")

@@ -198,7 +198,7 @@ class FunctionTask:
         return found[0], found[1]
 
     def _beside(self, fitted: Fitted, runner: BlockRunner) -> dict[str, Any]:
-        """Return the errors at places that were not fitted; None where labels have no truth there."""
+        """Return the errors at places that were not fitted; None where labels or poles leave no truth there."""
         names = ("mse_heldout", "max_error_heldout", "rel_l2_heldout", "zygmund_heldout", "heldout_points")
         target, places = self.target, self.signal.places
         if target.labels:
@@ -209,6 +209,8 @@ class FunctionTask:
             fine = Grid(tuple(2 * n for n in places.shape))
         with np.errstate(all="ignore"):
             truth = target.values(rows_of(fine)).reshape(fine.shape)
+        if not np.isfinite(truth).all():  # between the samples: there is nothing to measure against
+            return dict.fromkeys(names)
         values = predict(fitted, fine, runner).numpy()[..., 0]
         found: dict[str, Any] = {f"{name}_heldout": v for name, v in _errors(values, truth).items()}
         found["zygmund_heldout"] = None

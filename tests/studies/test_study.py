@@ -70,6 +70,8 @@ def test_seeds_are_a_number_or_a_list() -> None:
         ({"centre_crop": "256"}, "expected WIDTHxHEIGHT such as 256x256, got '256'"),
         ({"task": "fit-video"}, "fit-image"),
         ({"seed": 1}, "Extra inputs"),
+        ({"settings": {"seed": 1}}, "seed: the study sets that itself, for every job alike"),
+        ({"variants": {"a": {"dry-run": True}}}, "dry-run: the study sets that itself"),
     ],
 )
 def test_nonsense_is_refused(keys, words: str) -> None:

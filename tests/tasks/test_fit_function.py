@@ -187,3 +187,10 @@ def test_a_function_must_be_finite():
 def test_settings_that_make_no_sense(options, words):
     with pytest.raises(ValueError, match=words):
         FunctionOptions(**options)
+
+
+def test_a_function_without_values_between_the_samples_is_measured_at_them_alone():
+    _, _, evaluation = evaluated(expression="sqrt(x^2-0.001^2)", mesh=600)
+    assert evaluation.metrics["mse"] > 0
+    assert evaluation.metrics["mse_heldout"] is None and evaluation.metrics["heldout_points"] is None
+    assert "beside" not in evaluation.summary
