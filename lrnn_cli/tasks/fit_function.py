@@ -198,7 +198,7 @@ class FunctionTask:
         return found[0], found[1]
 
     def _beside(self, fitted: Fitted, runner: BlockRunner) -> dict[str, Any]:
-        """Return the errors at places that were not fitted; None where labels or poles leave no truth there."""
+        """Return the errors at places that were not fitted; None where there is no truth."""
         names = ("mse_heldout", "max_error_heldout", "rel_l2_heldout", "zygmund_heldout", "heldout_points")
         target, places = self.target, self.signal.places
         if target.labels:
