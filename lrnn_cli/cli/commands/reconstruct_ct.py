@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from lrnn_cli.cli import options as o
 from lrnn_cli.cli.render import Talk
+from lrnn_cli.cli.shared import MACHINE, MESSAGES, MODEL, PRESET, RUN_FOLDER, SETTINGS, TRAIN, only, takes
 from lrnn_cli.errors import ConfigError
 
 MEASURED = "A measured scan"
@@ -151,6 +151,16 @@ Bandwidth = Annotated[
 Ramp = Annotated[bool | None, _flag("--ramp", help="Ramp-filter the networks' residual.", panel=METHODS)]
 
 
+@takes(
+    ...,
+    only(MODEL, "params set"),
+    only(TRAIN, "steps time lr batch_points seed"),
+    only(MACHINE, "device threads engine"),
+    PRESET,
+    SETTINGS,
+    RUN_FOLDER,
+    MESSAGES,
+)
 def command(
     slice: Input = None,
     sinogram: Sinogram = None,
@@ -180,26 +190,7 @@ def command(
     prior: Prior = None,
     bandwidth: Bandwidth = None,
     ramp: Ramp = None,
-    params: o.Params = None,
-    set: o.Set = None,
-    steps: o.Steps = None,
-    time: o.Time = None,
-    lr: o.Lr = None,
-    batch_points: o.BatchPoints = None,
-    seed: o.Seed = None,
-    device: o.Device = None,
-    threads: o.Threads = None,
-    engine: o.Engine = None,
-    preset: o.Preset = None,
-    config: o.Config = None,
-    print_config: o.PrintConfig = False,
-    dry_run: o.DryRun = False,
-    output: o.Output = None,
-    force: o.Force = False,
-    skip_existing: o.SkipExisting = False,
-    json: o.Json = False,
-    quiet: o.Quiet = 0,
-    verbose: o.Verbose = 0,
+    **shared: Any,
 ) -> int:
     """Reconstruct a CT slice from few views, by networks and by classical methods side by side.
 
@@ -207,7 +198,9 @@ def command(
     with its angles. The run folder is runs/NAME/ct-METHOD-sSEED unless -o says otherwise.
     """
     flags: dict[str, Any] = {**locals()}
-    talk = Talk(quiet=quiet, verbose=verbose, json=json)
+    flags |= flags.pop("shared")
+    talk = Talk(quiet=shared["quiet"], verbose=shared["verbose"], json=shared["json"])
+    output: str | None = shared["output"]
     if output == "-":
         raise ConfigError("-o -: a reconstruction is several files; give a folder")
 
@@ -215,7 +208,7 @@ def command(
 
     settings, _ = resolve_ct(flags)
     tree = settings.model_dump(mode="json", exclude_none=True)
-    if print_config:
+    if shared["print_config"]:
         import yaml
 
         talk.out(yaml.safe_dump(tree, sort_keys=False).rstrip())
@@ -225,6 +218,5 @@ def command(
 
     from lrnn_cli.cli.ct_run import run_ct
 
-    return run_ct(
-        slice, settings, tree, output, talk, force=force, skip_existing=skip_existing, dry_run=dry_run
-    )
+    how = {key: shared[key] for key in ("force", "skip_existing", "dry_run")}
+    return run_ct(slice, settings, tree, output, talk, **how)
