@@ -11,6 +11,7 @@ from typing import TypeVar
 import torch
 
 from lrnn_cli.errors import DeviceError
+from lrnn_cli.fitting.allocator import keep_freed_memory
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -25,6 +26,8 @@ class BlockRunner:
     def __init__(self, device: torch.device, *, threads: int = 1, block_points: int | None = None) -> None:
         """Start the threads; on CUDA one is enough."""
         self.device = device
+        if device.type == "cpu":
+            keep_freed_memory()
         self.block_points = block_points or (CPU_BLOCK if device.type == "cpu" else CUDA_BLOCK)
         self.threads = threads if device.type == "cpu" else 1
         self._pool = (

@@ -8,6 +8,9 @@ from lrnn_cli.models.contract import CoordinateModel
 from lrnn_cli.objectives.samples import Samples
 
 LARGEST_HEAD = 4096  # features; the Gram matrix takes their square, once per thread
+# Points for a solution before step 1, at least, and per feature: a start needs no more, and all points of a
+# picture of 256 x 256 would cost as much as ten steps.
+START_POINTS, START_POINTS_PER_FEATURE = 2**14, 32
 RIDGE = 1e-9  # relative to the mean diagonal of the Gram matrix: keeps collinear features solvable
 
 
@@ -84,3 +87,12 @@ def solve_head(
         model.head.weight.copy_(weight)
         model.head.bias.copy_(bias)
     return before, before
+
+
+def start_points(model: CoordinateModel, samples: Samples, seed: int) -> Tensor | None:
+    """Return the points for a solution at a start: None for all, or a random part to spare the budget."""
+    wanted = max(START_POINTS, START_POINTS_PER_FEATURE * model.head.in_features)
+    if samples.n_points <= wanted:
+        return None
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(samples.n_points, (wanted,), generator=generator).to(samples.targets.device)

@@ -12,7 +12,7 @@ from torch import Tensor
 from lrnn_cli.errors import FitError
 from lrnn_cli.fitting.blocks import BlockRunner
 from lrnn_cli.fitting.guard import SMOOTHING, Guard, Verdict
-from lrnn_cli.fitting.least_squares import LARGEST_HEAD, solve_head, training_loss
+from lrnn_cli.fitting.least_squares import LARGEST_HEAD, solve_head, start_points, training_loss
 from lrnn_cli.fitting.optimizers import load_state, make_optimizer
 from lrnn_cli.fitting.outcome import Outcome
 from lrnn_cli.fitting.sampling import BatchSampler
@@ -25,7 +25,6 @@ SNAPSHOT_EVERY = 20  # steps between copies of a good state
 MAX_RETURNS = 12  # to a good state or a fresh start, before giving up
 BACK_FACTOR = 0.5  # on the rate after going back
 FRESH_FACTOR = 0.3  # on the rate after a start that learned nothing
-START_POINTS = 2**18  # at most, for solving the output layer before step 1
 END_SHARE = 0.25  # of a budget of time that solving the output layer at the end may add
 PLATEAU_STEPS = 100
 PLATEAU_GAIN = 0.98
@@ -141,7 +140,7 @@ class Trainer:
         """
         clock = time.perf_counter() - self.elapsed
         if self.step == 0 and "start" in self.lstsq:
-            self._solve_head("at the start", self._start_points())
+            self._solve_head("at the start", start_points(self.model, self.samples, self.settings.seed))
         while True:
             self.elapsed = time.perf_counter() - clock
             progress = self.progress()
@@ -263,7 +262,7 @@ class Trainer:
         self.snapshot = None
         self.guard.went_back(math.inf)
         if "start" in self.lstsq:
-            self._solve_head("at the fresh start", self._start_points())
+            self._solve_head("at the fresh start", start_points(self.model, self.samples, self.settings.seed))
 
     def _take_snapshot(self) -> Snapshot:
         weights = [p.detach().clone() for p in self.parameters]
@@ -292,14 +291,6 @@ class Trainer:
         part = "" if points is None else f" over {len(points)} points"
         self._event.append(f"output layer solved by least squares {when}{part}: {gain}")
         return after
-
-    def _start_points(self) -> Tensor | None:
-        """Return the points for a solution at a start: None for all, or a random part to spare the budget."""
-        if self.samples.n_points <= START_POINTS:
-            return None
-        generator = torch.Generator().manual_seed(self.settings.seed)
-        points = torch.randint(self.samples.n_points, (START_POINTS,), generator=generator)
-        return points.to(self.samples.targets.device)
 
     def _affordable(self) -> bool:
         """Tell whether solving over all points at the end fits into a budget of time; steps set no limit."""

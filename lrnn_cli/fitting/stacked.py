@@ -24,8 +24,8 @@ from torch.func import functional_call, grad_and_value, vmap
 from lrnn_cli.errors import ConfigError
 from lrnn_cli.fitting.blocks import BlockRunner
 from lrnn_cli.fitting.guard import SMOOTHING, Guard, Verdict
-from lrnn_cli.fitting.least_squares import solve_head, training_loss
-from lrnn_cli.fitting.loop import SNAPSHOT_EVERY, START_POINTS
+from lrnn_cli.fitting.least_squares import solve_head, start_points, training_loss
+from lrnn_cli.fitting.loop import SNAPSHOT_EVERY
 from lrnn_cli.fitting.optimizers import make_optimizer
 from lrnn_cli.fitting.sampling import BatchSampler
 from lrnn_cli.fitting.schedule import rate_factor
@@ -78,7 +78,9 @@ def fit_stacked(
     """
     _check(members, settings, lstsq)
     for member in members if "start" in lstsq else ():
-        solve_head(member.model, member.samples, runner, _start_points(member))
+        solve_head(
+            member.model, member.samples, runner, start_points(member.model, member.samples, member.seed)
+        )
     stack = _Stack(members, settings, lr)
     samplers = [BatchSampler(m.samples.n_points, batch_points, m.seed) for m in members]
     guards = [Guard(m.samples.variance(), settings.guard) for m in members]
@@ -129,15 +131,6 @@ def _check(members: Sequence[Member], settings: FitSettings, lstsq: Sequence[str
         raise ConfigError("a stack takes networks of one architecture and size")
     if len({(m.samples.n_points, m.samples.n_outputs) for m in members}) > 1:
         raise ConfigError("a stack takes signals of one number of points and channels")
-
-
-def _start_points(member: Member) -> Tensor | None:
-    """Return the points for the first solution, those that a separate run would take."""
-    n = member.samples.n_points
-    if n <= START_POINTS:
-        return None
-    generator = torch.Generator().manual_seed(member.seed)
-    return torch.randint(n, (START_POINTS,), generator=generator).to(member.samples.targets.device)
 
 
 def _finish(member: Member, runner: BlockRunner, solve: bool) -> None:

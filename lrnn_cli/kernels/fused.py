@@ -5,6 +5,9 @@ inputs x (n, d) are kept, together with z for the short blocks in which the trai
 pass goes through the points in blocks that stay in cache, recomputes z and the factors, and forms
 df_j = dphi prod_{k != j} f_k from prefix and suffix products, without division: a factor may be 0.
 The elementwise part runs in machine code (`native`) where that is at hand, else in in-place tensor code.
+
+Inside, the bias belongs to the phase: w (W x + b) + c = w z + c' with z = W x, c' = c + w b, which spares a
+pass over (n, D, R) numbers; dw and db follow from the gradients by w and c' at fixed z.
 """
 
 import ctypes
@@ -18,7 +21,9 @@ from torch.autograd.function import once_differentiable
 from lrnn_cli.kernels import native
 from lrnn_cli.kernels.families import FAMILIES
 
-BLOCK_BYTES = 2**19  # of one (block, D, R) tensor: it stays in the second-level cache between passes
+# Of one (block, D, R) tensor. Tensor code passes over it many times, so that it has to stay in the
+# second-level cache; machine code passes once, and longer blocks spare calls.
+BLOCK_BYTES = {"tensors": 2**19, "machine code": 2**22}
 KEEP_BYTES = 2**24  # z is kept for the backward pass up to this size, recomputed beyond
 
 
@@ -32,22 +37,22 @@ class Product:
     centre: float
     library: ctypes.CDLL | None
 
-    def forward(self, z: Tensor, components: list[Tensor]) -> Tensor:
-        """Return phi (n, R) of z (n, D, R)."""
+    def forward(self, z: Tensor, components: list[Tensor], phi: Tensor) -> None:
+        """Write phi (n, R) of z (n, D, R)."""
         if self.library is not None:
-            return native.forward(self.library, z, components, **self._constants())
+            native.forward(self.library, z, components, phi, **self._constants())
+            return
         family = FAMILIES[self.family]
         factors = torch.zeros_like(z)
         for a, w, c in zip(*components, strict=True):
             factors.addcmul_(a, family.value(torch.addcmul(c, w, z)).sub_(self.centre))
         factors.mul_(self.gamma).add_(self.offset)
-        phi = torch.ones_like(z[:, 0])
+        phi.fill_(1.0)
         for factor in factors.unbind(1):
             phi.mul_(factor)
-        return phi
 
     def backward_(self, z: Tensor, components: list[Tensor], dphi: Tensor, sums: list[Tensor]) -> None:
-        """Overwrite z by dz; add to sums = [da, dw, dc (M, D, R), db (D, R)]."""
+        """Overwrite z by dz; add to sums = [da, dw, dc], each (M, D, R)."""
         if self.library is not None:
             native.backward_(self.library, z, components, dphi, sums, **self._constants())
             return
@@ -67,7 +72,7 @@ class Product:
         for j in reversed(range(z.shape[1])):
             dg[:, j].mul_(running)
             running.mul_(factors[:, j])
-        da, dw, dc, db = sums
+        da, dw, dc = sums
         dz = torch.zeros_like(z)
         for m, (value, slope) in enumerate(acts):
             da[m] += value.mul_(dg).sum(0)
@@ -75,20 +80,20 @@ class Product:
             dc[m] += du.sum(0)
             dz.addcmul_(du, components[1][m])
             dw[m] += du.mul_(z).sum(0)
-        db += dz.sum(0)
         z.copy_(dz)
+
+    def block_points(self, weight: Tensor) -> int:
+        """Return how many points to work on at once, for W of shape (D, R, d)."""
+        size = BLOCK_BYTES["tensors" if self.library is None else "machine code"]
+        return max(32, size // (weight[..., 0].numel() * weight.element_size()))
 
     def _constants(self) -> dict[str, Any]:
         return {"family": self.family, "gamma": self.gamma, "offset": self.offset, "centre": self.centre}
 
 
-def _block_points(weight: Tensor) -> int:
-    return max(32, BLOCK_BYTES // (weight[..., 0].numel() * weight.element_size()))
-
-
-def _project(x: Tensor, weight: Tensor, bias: Tensor, out: Tensor) -> Tensor:
-    """Compute z = W x + b, (n, D, R), into memory of that shape, which the caller may overwrite later."""
-    torch.addmm(bias.flatten(), x, weight.flatten(0, 1).T, out=out.flatten(1))
+def _project(x: Tensor, weight: Tensor, out: Tensor) -> Tensor:
+    """Compute z = W x, (n, D, R), into memory of that shape, which the caller may overwrite later."""
+    torch.mm(x, weight.flatten(0, 1).T, out=out.flatten(1))
     return out
 
 
@@ -104,8 +109,8 @@ class _ProductLayer(torch.autograd.Function):
         phase: Tensor,
         product: Product,
     ) -> Tensor:
-        components = [t.contiguous() for t in (amplitude, frequency, phase)]
-        n, block = x.shape[0], _block_points(weight)
+        components = [t.contiguous() for t in (amplitude, frequency, torch.addcmul(phase, frequency, bias))]
+        n, block = x.shape[0], product.block_points(weight)
         needs_grad = any(ctx.needs_input_grad)
         keep = needs_grad and n * bias.numel() * x.element_size() <= KEEP_BYTES
         z = x.new_empty(n if keep else min(n, block), *bias.shape)
@@ -113,7 +118,7 @@ class _ProductLayer(torch.autograd.Function):
         for start in range(0, n, block):
             rows = slice(start, min(start + block, n))
             part = z[rows] if keep else z[: rows.stop - start]
-            phi[rows] = product.forward(_project(x[rows], weight, bias, part), components)
+            product.forward(_project(x[rows], weight, part), components, phi[rows])
         ctx.product, ctx.z_is_spent = product, False
         ctx.save_for_backward(x, weight, bias, *components, z if keep else None)
         return phi
@@ -126,10 +131,10 @@ class _ProductLayer(torch.autograd.Function):
             z = None
         ctx.z_is_spent = True
         matrix = weight.flatten(0, 1)  # (D R, d)
-        sums = [torch.zeros_like(components[0]) for _ in range(3)] + [torch.zeros_like(bias)]
-        dweight = torch.zeros_like(matrix)
+        sums = [torch.zeros_like(components[0]) for _ in range(3)]
+        dweight = matrix.new_zeros(x.shape[1], matrix.shape[0])  # transposed: the faster product
         dx = torch.empty_like(x) if ctx.needs_input_grad[0] else None
-        n, block = x.shape[0], _block_points(weight)
+        n, block = x.shape[0], ctx.product.block_points(weight)
         dphi = dphi.contiguous()
         scratch = x.new_empty(min(n, block), *bias.shape) if z is None else None
         for start in range(0, n, block):
@@ -137,13 +142,15 @@ class _ProductLayer(torch.autograd.Function):
             if scratch is None:
                 dz = z.data[rows]
             else:
-                dz = _project(x[rows], weight, bias, scratch[: rows.stop - start])
+                dz = _project(x[rows], weight, scratch[: rows.stop - start])
             ctx.product.backward_(dz, components, dphi[rows], sums)
             flat = dz.flatten(1)
-            dweight.addmm_(flat.T, x[rows])
+            dweight.addmm_(x[rows].T, flat)
             if dx is not None:
                 torch.mm(flat, matrix, out=dx[rows])
-        return dx, dweight.view_as(weight), sums[3], sums[0], sums[1], sums[2], None
+        da, dw, dc = sums
+        db = (components[1] * dc).sum(0)
+        return dx, dweight.T.contiguous().view_as(weight), db, da, dw.addcmul_(dc, bias), dc, None
 
 
 def product_layer(

@@ -120,13 +120,13 @@ static void forward_##NAME(long n, long D, long R, long M, const float *z, const
 }
 
 /* Backward: df_j = dphi * prod_{k != j} f_k from prefix and suffix products, never by division (a factor may be 0).
- * dz overwrites z. da, dw, dc (M, D, R) and db (D, R), the sum of dz over the points, are added to.
+ * dz overwrites z; da, dw, dc (M, D, R) are added to.
  * scratch holds 2 (M + 1) D LANES floats: per factor f and its prefix product, per component value and slope. */
 #define BACKWARD(NAME)                                                                                              \
 INLINE void backward_lanes_##NAME(long lanes, long D, long R, long M, float *restrict z, const float *restrict a,   \
                                   const float *restrict w, const float *restrict c, float gamma, float one, float centre,         \
                                   const float *restrict dphi, float *restrict da, float *restrict dw,               \
-                                  float *restrict dc, float *restrict db, float *restrict scratch) {                \
+                                  float *restrict dc, float *restrict scratch) {                                    \
     float *factor = scratch, *prefix = factor + D * LANES;                                                          \
     float *value = prefix + D * LANES, *slope = value + M * D * LANES;                                              \
     float running[LANES], g[LANES], dg[LANES], dz[LANES];                                                           \
@@ -157,26 +157,77 @@ INLINE void backward_lanes_##NAME(long lanes, long D, long R, long M, float *res
                 dz[l] += du * w[k + l];                                                                             \
             }                                                                                                       \
         }                                                                                                           \
-        for (long l = 0; l < lanes; l++) { zj[l] = dz[l]; db[j * R + l] += dz[l]; }                                 \
+        for (long l = 0; l < lanes; l++) zj[l] = dz[l];                                                             \
     }                                                                                                               \
 }                                                                                                                   \
 static void backward_##NAME(long n, long D, long R, long M, float *z, const float *a, const float *w,               \
                             const float *c, float gamma, float one, float centre, const float *dphi, float *da, float *dw,        \
-                            float *dc, float *db, float *scratch) {                                                 \
+                            float *dc, float *scratch) {                                                            \
     for (long i = 0; i < n; i++, z += D * R, dphi += R) {                                                           \
         long l = 0;                                                                                                 \
         for (; l + LANES <= R; l += LANES)                                                                          \
             backward_lanes_##NAME(LANES, D, R, M, z + l, a + l, w + l, c + l, gamma, one, centre, dphi + l, da + l, dw + l, \
-                                  dc + l, db + l, scratch);                                                         \
+                                  dc + l, scratch);                                                                 \
         if (l < R)                                                                                                  \
             backward_lanes_##NAME(R - l, D, R, M, z + l, a + l, w + l, c + l, gamma, one, centre, dphi + l, da + l, dw + l, \
-                                  dc + l, db + l, scratch);                                                         \
+                                  dc + l, scratch);                                                                 \
     }                                                                                                               \
 }
 
 #define FAMILIES(DO) DO(sin) DO(spder) DO(spder_sqrt) DO(gauss) DO(tanh) DO(relu)
 FAMILIES(FORWARD)
 FAMILIES(BACKWARD)
+
+/* LayerNorm of rows of R numbers: y = weight (x - mean) rstd + bias, rstd = (variance + eps)^(-1/2). Sums run in 16 strands,
+ * so that the compiler may use its registers without changing the order of additions. */
+#define STRANDS 16
+INLINE float total(const float *strand) {
+    float sum = 0.0f;
+    for (long k = 0; k < STRANDS; k++) sum += strand[k];
+    return sum;
+}
+
+#define SUM(R, TERM, TARGET) do {                                                                                   \
+    float strand[STRANDS] = {0};                                                                                    \
+    long first = 0, l;                                                                                              \
+    for (; first + STRANDS <= (R); first += STRANDS)                                                                \
+        for (long k = 0; k < STRANDS; k++) { l = first + k; strand[k] += (TERM); }                                  \
+    for (l = first; l < (R); l++) strand[l - first] += (TERM);                                                      \
+    TARGET = total(strand);                                                                                         \
+} while (0)
+
+/* keeps mean and rstd, (n, 2), for the backward pass */
+void lrnn_norm_forward(long n, long R, const float *restrict x, const float *restrict weight, const float *restrict bias,
+                       float eps, float *restrict y, float *restrict moments) {
+    for (long i = 0; i < n; i++, x += R, y += R, moments += 2) {
+        float mean, variance;
+        SUM(R, x[l], mean);
+        mean /= R;
+        SUM(R, (x[l] - mean) * (x[l] - mean), variance);
+        float rstd = 1.0f / __builtin_sqrtf(variance / R + eps);
+        for (long l = 0; l < R; l++) y[l] = weight[l] * ((x[l] - mean) * rstd) + bias[l];
+        moments[0] = mean;
+        moments[1] = rstd;
+    }
+}
+
+/* with v = weight dy and h = (x - mean) rstd: dx = rstd (v - mean of v - h mean of v h); dweight, dbias are added to */
+void lrnn_norm_backward(long n, long R, const float *restrict x, const float *restrict weight, const float *restrict moments,
+                        const float *restrict dy, float *restrict dx, float *restrict dweight, float *restrict dbias) {
+    for (long i = 0; i < n; i++, x += R, dy += R, dx += R, moments += 2) {
+        float mean = moments[0], rstd = moments[1], v, vh;
+        SUM(R, weight[l] * dy[l], v);
+        SUM(R, weight[l] * dy[l] * ((x[l] - mean) * rstd), vh);
+        v /= R;
+        vh /= R;
+        for (long l = 0; l < R; l++) {
+            float h = (x[l] - mean) * rstd;
+            dx[l] = rstd * (weight[l] * dy[l] - v - h * vh);
+            dweight[l] += dy[l] * h;
+            dbias[l] += dy[l];
+        }
+    }
+}
 
 #define PROBE(NAME)                                                                                                 \
 static void probe_##NAME(long n, const float *x, float *value, float *slope) {                                      \
@@ -197,12 +248,12 @@ void lrnn_forward(int family, long n, long D, long R, long M, const float *z, co
 }
 
 void lrnn_backward(int family, long n, long D, long R, long M, float *z, const float *a, const float *w, const float *c,
-                   float gamma, float one, float centre, const float *dphi, float *da, float *dw, float *dc, float *db,
+                   float gamma, float one, float centre, const float *dphi, float *da, float *dw, float *dc,
                    float *scratch) {
     static void (*const table[])(long, long, long, long, float *, const float *, const float *, const float *, float,
-                                 float, float, const float *, float *, float *, float *, float *, float *) =
+                                 float, float, const float *, float *, float *, float *, float *) =
         {FAMILIES(ROW_BACKWARD)};
-    table[family](n, D, R, M, z, a, w, c, gamma, one, centre, dphi, da, dw, dc, db, scratch);
+    table[family](n, D, R, M, z, a, w, c, gamma, one, centre, dphi, da, dw, dc, scratch);
 }
 
 void lrnn_probe(int family, long n, const float *x, float *value, float *slope) {

@@ -96,9 +96,14 @@ def load() -> ctypes.CDLL | None:
         return None
 
 
+def is_float_on_cpu(dtype: torch.dtype, device: torch.device) -> bool:
+    """Tell whether this is what the compiled code works on."""
+    return dtype == torch.float32 and device.type == "cpu"
+
+
 def supports(family: str, dtype: torch.dtype, device: torch.device) -> bool:
     """Tell whether the compiled kernel has this family, precision and device."""
-    return family in FAMILY_NUMBERS and dtype == torch.float32 and device.type == "cpu"
+    return family in FAMILY_NUMBERS and is_float_on_cpu(dtype, device)
 
 
 def _pointer(tensor: Tensor) -> ctypes.c_void_p:
@@ -114,14 +119,14 @@ def forward(
     library: ctypes.CDLL,
     z: Tensor,
     components: list[Tensor],
+    phi: Tensor,
     *,
     family: str,
     gamma: float,
     offset: float,
     centre: float,
-) -> Tensor:
-    """Return phi (n, R) of z (n, D, R) and components a, w, c (M, D, R): contiguous float32 on the CPU."""
-    phi = z.new_empty(z.shape[0], z.shape[2])
+) -> None:
+    """Write phi (n, R) of z (n, D, R) and components a, w, c (M, D, R): contiguous float32 on the CPU."""
     library.lrnn_forward(
         FAMILY_NUMBERS[family],
         *_sizes(z, components[0]),
@@ -132,7 +137,6 @@ def forward(
         ctypes.c_float(centre),
         _pointer(phi),
     )
-    return phi
 
 
 def backward_(
@@ -147,7 +151,7 @@ def backward_(
     offset: float,
     centre: float,
 ) -> None:
-    """Overwrite z (n, D, R) by the gradient dz, and add to sums = [da, dw, dc (M, D, R), db (D, R)]."""
+    """Overwrite z (n, D, R) by the gradient dz, and add to sums = [da, dw, dc], each (M, D, R)."""
     scratch = z.new_empty(2 * (components[0].shape[0] + 1) * z.shape[1] * LANES)
     library.lrnn_backward(
         FAMILY_NUMBERS[family],
@@ -161,6 +165,31 @@ def backward_(
         *map(_pointer, sums),
         _pointer(scratch),
     )
+
+
+def norm_forward(
+    library: ctypes.CDLL, x: Tensor, weight: Tensor, bias: Tensor, eps: float
+) -> tuple[Tensor, Tensor]:
+    """Return LayerNorm of the rows of x (n, R), and their mean and 1 / deviation, (n, 2), in float32."""
+    y, moments = torch.empty_like(x), x.new_empty(x.shape[0], 2)
+    library.lrnn_norm_forward(
+        *map(ctypes.c_long, x.shape),
+        *map(_pointer, (x, weight, bias)),
+        ctypes.c_float(eps),
+        *map(_pointer, (y, moments)),
+    )
+    return y, moments
+
+
+def norm_backward(
+    library: ctypes.CDLL, x: Tensor, weight: Tensor, moments: Tensor, dy: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the gradients by x (n, R), weight and bias (R,) of what `norm_forward` computes."""
+    dx, dweight, dbias = torch.empty_like(x), torch.zeros_like(weight), torch.zeros_like(weight)
+    library.lrnn_norm_backward(
+        *map(ctypes.c_long, x.shape), *map(_pointer, (x, weight, moments, dy, dx, dweight, dbias))
+    )
+    return dx, dweight, dbias
 
 
 def probe(library: ctypes.CDLL, family: str, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -27,6 +27,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from lrnn_cli.kernels.dispatch import product_layer
+from lrnn_cli.kernels.layer_norm import layer_norm
 from lrnn_cli.models.components import Sigma, kernel_family, start
 from lrnn_cli.models.contract import CoordinateModel, ModelConfig
 
@@ -119,7 +120,9 @@ class ProductLayer(nn.Module):
             centre=self.centre,
             engine=self.engine,
         )
-        return self.norm(phi)
+        if not isinstance(self.norm, nn.LayerNorm):
+            return phi
+        return layer_norm(phi, self.norm.weight, self.norm.bias, eps=self.norm.eps, engine=self.engine)
 
     def relevance(self) -> Tensor:
         """Return |gamma| sum_m |a_m| per factor, (D, R); where it is near 0 the factor stays near 1."""

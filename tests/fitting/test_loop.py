@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lrnn_cli.errors import DeviceError, FitError
-from lrnn_cli.fitting import loop
+from lrnn_cli.fitting import least_squares, loop
 from lrnn_cli.fitting.blocks import BlockRunner
 from lrnn_cli.fitting.least_squares import training_loss
 from lrnn_cli.fitting.outcome import Outcome
@@ -306,7 +306,8 @@ def test_least_squares_on_a_plateau(monkeypatch):
 
 
 def test_part_of_the_points_at_the_start(monkeypatch):
-    monkeypatch.setattr(loop, "START_POINTS", 50)
+    monkeypatch.setattr(least_squares, "START_POINTS", 50)
+    monkeypatch.setattr(least_squares, "START_POINTS_PER_FEATURE", 1)
     first = next(make_trainer(picture(), SIREN, lstsq=("start",)).run())
     assert "at the start over 50 points" in first.event
 

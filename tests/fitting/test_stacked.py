@@ -102,8 +102,8 @@ def test_a_network_in_trouble_is_reported_and_disturbs_no_other() -> None:
 
 
 def test_large_signals_start_from_a_random_part_of_their_points(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("stacked", "loop"):
-        monkeypatch.setattr(f"lrnn_cli.fitting.{module}.START_POINTS", 30)
+    monkeypatch.setattr("lrnn_cli.fitting.least_squares.START_POINTS", 30)
+    monkeypatch.setattr("lrnn_cli.fitting.least_squares.START_POINTS_PER_FEATURE", 1)
     for k, member in enumerate(stacked(LRNN, lstsq=("start",))):
         assert far(member, separate(LRNN, k, lstsq=("start",))) < 1e-6
 
