@@ -4,10 +4,13 @@
 
 Every run is the real command, `lrnn fit-image`, alone on the machine. SIREN is run in three ways: in this
 tool's blocks and random batches like LRNN, and with full batches at a constant rate as its authors did; in
-both its learning rate is the best of a list, chosen by the final PSNR of a run of the same length on the same
-image; and with the best settings of `search_image`, where it had as many trials as LRNN, on other pictures.
-LRNN runs at its default. Times to a level are read from the training log (running mean of the batches before
-each step); the final PSNR is that of the saved checkpoint over all pixels.
+both its learning rate is tuned on the same image: the two best of a list by the final PSNR of a run of the
+same length are run with all seeds, and the one of the better median is the row (one seed alone can favour a
+rate that fails with others); and with the best settings of `search_image`, where it had as many trials as
+LRNN, on other pictures. LRNN runs at its default. Times to a level are read from the training log (running mean of the
+batches before each step); the final PSNR is that of the saved checkpoint over all pixels.
+
+Runs stored by the same version on the same machine are not repeated: an interrupted benchmark goes on.
 """
 
 import argparse
@@ -18,11 +21,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import RESULTS, save, spread
+from benchmarks.machine import RESULTS, machine, save, spread
 
 LEVELS_DB = (25, 30, 35, 40, 42, 45, 50)
 BATCH_RATES = (1e-3, 2e-3, 3e-3, 4e-3)
 FULL_RATES = (5e-4, 1e-3, 2e-3, 4e-3)
+FINALISTS = 2
 
 
 def run(image: str, *options: str) -> dict[str, Any]:
@@ -34,10 +38,10 @@ def run(image: str, *options: str) -> dict[str, Any]:
         )
         record = json.loads(done.stdout)
         log = [json.loads(line) for line in Path(folder, "run", "train.jsonl").read_text().splitlines()]
-    reached = {}
+    reached: dict[str, Any] = {}
     for level in LEVELS_DB:
         first = next((r for r in log if (r.get("psnr_db") or -1.0) >= level), None)
-        reached[level] = (
+        reached[str(level)] = (
             None if first is None else {"seconds": round(first["seconds"], 2), "step": first["step"]}
         )
     return {
@@ -69,54 +73,81 @@ def searched(model: str) -> list[str]:
 
 def seconds_to(runs: list[dict[str, Any]], level: int) -> dict[str, float] | None:
     """Return the spread of the seconds to a level, None unless all runs reached it."""
-    found = [r["reached"][level]["seconds"] for r in runs if r["reached"][level]]
+    found = [r["reached"][str(level)]["seconds"] for r in runs if r["reached"][str(level)]]
     return spread(found) if len(found) == len(runs) else None
 
 
+class Runs:
+    """Runs of the command, each done once; stored after every run."""
+
+    def __init__(self, image: str, time_s: float, params: str) -> None:
+        self.image, self.common = image, ["--params", params, "--time", f"{time_s}s"]
+        self.name = f"image_{Path(image).stem}"
+        self.record: dict[str, Any] = {"image": image, "time_s": time_s, "params": params}
+        self.record |= {"levels_db": LEVELS_DB, "rows": {}, "runs": []}
+        path = RESULTS / f"{self.name}.json"
+        stored = json.loads(path.read_text()) if path.exists() else {}
+        here = machine()
+        same = all(stored.get("machine", {}).get(key) == here[key] for key in ("processor", "env"))
+        if same and "runs" in stored:
+            self.record["runs"] = stored["runs"]
+
+    def get(self, options: list[str], seed: int) -> dict[str, Any]:
+        """Return the figures of one run."""
+        words = [*self.common, *options, "--seed", str(seed)]
+        for done in self.record["runs"]:
+            if done["options"] == words:
+                return done
+        self.record["runs"].append(run(self.image, *words))
+        self.store()
+        return self.record["runs"][-1]
+
+    def store(self) -> Path:
+        """Write what there is."""
+        return save(self.name, self.record)
+
+
+def row(runs: Runs, options: list[str], seeds: int) -> dict[str, Any]:
+    """Return the figures of one way of training over the seeds."""
+    found = [runs.get(options, seed) for seed in range(seeds)]
+    return {
+        "options": options,
+        "psnr_db": spread([r["psnr_db"] for r in found]),
+        "seconds_to": {str(level): seconds_to(found, level) for level in LEVELS_DB},
+    }
+
+
 def main() -> None:
-    """Run everything and store the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Run what is missing and store the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--image", default="sample_data/camera256.png")
     parser.add_argument("--time", type=float, default=60.0)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--params", default="200k")
     args = parser.parse_args()
-    common = ["--params", args.params, "--time", f"{args.time}s"]
+    runs = Runs(args.image, args.time, args.params)
     full = ["--batch-points", "full", "--schedule", "const", "--lstsq", "none", "--warmup", "0"]
-    ways = {
-        "lrnn": (["--model", "lrnn"], ()),
-        "siren, random batches": (["--model", "siren"], BATCH_RATES),
-        "siren, searched": (["--model", "siren", *searched("siren")], ()),
-        "siren, full batches": (["--model", "siren", *full], FULL_RATES),
-    }
-    rows = {}
-    for name, (options, rates) in ways.items():
-        trials = []
-        for rate in rates:
-            trials.append(run(args.image, *common, *options, "--lr", str(rate)))
-            print(name, rate, f"{trials[-1]['psnr_db']:.2f} dB", flush=True)
-        if trials:
-            best = max(range(len(trials)), key=lambda k: trials[k]["psnr_db"])
-            options = [*options, "--lr", str(rates[best])]
-        runs = [run(args.image, *common, *options, "--seed", str(seed)) for seed in range(args.seeds)]
-        row = {
-            "options": options,
-            "trials": trials,
-            "runs": runs,
-            "psnr_db": spread([r["psnr_db"] for r in runs]),
-            "seconds_to": {level: seconds_to(runs, level) for level in LEVELS_DB},
-        }
-        rows[name] = row
-        print(name, row["options"], row["psnr_db"], row["seconds_to"], flush=True)
-    name = f"image_{Path(args.image).stem}"
-    record = {
-        "image": args.image,
-        "time_s": args.time,
-        "params": args.params,
-        "levels_db": LEVELS_DB,
-        "rows": rows,
-    }
-    print(save(name, record))
+    for name, options in {
+        "lrnn": ["--model", "lrnn"],
+        "siren, searched": ["--model", "siren", *searched("siren")],
+    }.items():
+        runs.record["rows"][name] = row(runs, options, args.seeds)
+    for name, options, rates in (
+        ("siren, random batches", ["--model", "siren"], BATCH_RATES),
+        ("siren, full batches", ["--model", "siren", *full], FULL_RATES),
+    ):
+        ways = [[*options, "--lr", str(rate)] for rate in rates]
+        trials = [runs.get(way, 0)["psnr_db"] for way in ways]
+        finalists = sorted(range(len(ways)), key=lambda k: -trials[k])[:FINALISTS]
+        rows = [row(runs, ways[k], args.seeds) for k in finalists]
+        best = max(rows, key=lambda r: r["psnr_db"]["median"])
+        tried = dict(zip(map(str, rates), trials, strict=True))
+        runs.record["rows"][name] = {**best, "trials_psnr_db": tried, "finalists": rows}
+    for name, found in runs.record["rows"].items():
+        print(name, found["options"], found["psnr_db"], found["seconds_to"]["35"], flush=True)
+    print(runs.store())
 
 
 if __name__ == "__main__":
