@@ -246,13 +246,22 @@ class PoissonTask:
         files["solution.npz"] = encode_npz({**grid, **arrays})
         return files
 
+    @property
+    def picture_module(self) -> str:
+        """Name of the module that draws the preview, to be loaded while the solver is busy."""
+        if self.problem.n_time:
+            return "lrnn_cli.pictures.unsteady"
+        plane = self.problem.n_inputs in (2, 3)
+        return "lrnn_cli.pictures.field" if plane else "lrnn_cli.pictures.field_figures"
+
     def picture(self, solved: SolvedProblem) -> bytes:
         """Return u | exact or reference | log error | residual as PNG."""
-        from lrnn_cli.pictures.field import draw_field  # matplotlib: half a second
-        from lrnn_cli.pictures.unsteady import draw_unsteady
-
         samples, shape = solved.samples, solved.samples.shape
-        draw = draw_unsteady if self.problem.n_time else draw_field
+        draw: Callable[..., bytes]
+        if self.problem.n_time:
+            from lrnn_cli.pictures.unsteady import draw_unsteady as draw
+        else:
+            from lrnn_cli.pictures.field import draw_field as draw
         return draw(
             samples.axes,
             samples.u.reshape(shape),
