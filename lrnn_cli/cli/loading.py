@@ -1,4 +1,4 @@
-"""Coming and going at once: loading libraries without a search for garbage, leaving without taking them apart."""
+"""Coming and going at once: libraries are loaded without a search for garbage and never taken apart."""
 
 import atexit
 import gc

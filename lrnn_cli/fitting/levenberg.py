@@ -30,12 +30,19 @@ from torch import Tensor
 from lrnn_cli.errors import ConfigError, FitError
 from lrnn_cli.fitting.blocks import BlockRunner
 from lrnn_cli.fitting.catalog_network import start_catalog_network
+from lrnn_cli.fitting.error_probe import ErrorProbe
 from lrnn_cli.fitting.fields import AnyField
 from lrnn_cli.fitting.product_network import start_network
 from lrnn_cli.fitting.solve_linear import Solved, SolveStep
 from lrnn_cli.models.contract import ModelConfig
 from lrnn_cli.numerics.rows import Rows
-from lrnn_cli.objectives.collocation import N_HELDOUT, TRAINING_FLOOR, collocate, measure_scales
+from lrnn_cli.objectives.collocation import (
+    N_HELDOUT,
+    TRAINING_FLOOR,
+    choose_points,
+    collocate,
+    measure_scales,
+)
 from lrnn_cli.objectives.poisson import Problem
 
 LM_DIMENSIONS = (1, 20)
@@ -53,6 +60,7 @@ TRIAL_STEPS = 8
 START_DAMPING = 1e-2
 OVERFIT = 30.0
 STEPS = 400
+ADAPT_EVERY = 15  # steps between new points
 _TILES = 4  # of JᵀJ per axis
 
 
@@ -137,6 +145,7 @@ def solve_levenberg(
     n_factors: int | None = None,
     omega: float | None = None,
     model: tuple[str, ModelConfig] | None = None,
+    collocation: str = "auto",
     n_steps: int | None = None,
     seed: int = 0,
     time_s: float | None = None,
@@ -154,6 +163,7 @@ def solve_levenberg(
         omega: largest frequency of the inner weights at the start; chosen by a few steps each if left out.
         model: name and configuration of another model of the catalog than the shallow product network; rank,
             n_factors and omega then mean nothing.
+        collocation: kind of the points (`objectives.collocation`); adaptive ones are drawn anew now and then.
         n_steps: most steps, after those of the trials.
         seed: of the initial weights.
         time_s: no step is begun after this many seconds.
@@ -171,7 +181,9 @@ def solve_levenberg(
     torch.set_num_threads(1)  # the runner spreads the work: many small operations, few large ones
     runner = BlockRunner(torch.device("cpu"), threads=threads)
     try:
-        training = _Training(problem, target, n_steps or STEPS, seed, time_s, runner, should_stop)
+        training = _Training(
+            problem, target, collocation, n_steps or STEPS, seed, time_s, runner, should_stop
+        )
         if model is None:
             yield from training.product(rank, n_factors, omega)
         else:
@@ -189,12 +201,14 @@ class _Training:
         self,
         problem: Problem,
         target: float,
+        collocation: str,
         n_steps: int,
         seed: int,
         time_s: float | None,
         runner: BlockRunner,
         should_stop: Callable[[], bool],
     ) -> None:
+        self.collocation, self.probe, self.adaptations = collocation, ErrorProbe(problem), 0
         self.problem, self.target, self.n_steps, self.seed = problem, target, n_steps, seed
         self.time_s, self.runner, self.should_stop = time_s, runner, should_stop
         self.began = time.perf_counter()
@@ -251,7 +265,10 @@ class _Training:
             solved.notes.append(
                 f"the residual on held-out points, {residual:.1e}, is far above that of the training rows"
             )
-        about = {**self.about, "rows": len(self.rows), "steps": self.count, "residual_training": loss}
+        about = {
+            **self.about, "rows": len(self.rows), "steps": self.count, "collocation": self.collocation,
+            "adaptations": self.adaptations, "residual_training": loss,
+        }  # fmt: skip
         solved.offer(network.field(self.problem), residual, about, self.target)
         solved.reached = loss <= self.target
 
@@ -261,7 +278,19 @@ class _Training:
                 f"--solver lm: {n_parameters} parameters, at most {MOST_PARAMETERS} for a dense Jacobian; "
                 "lower --rank or --params"
             )
-        self.rows = collocate(self.problem, round(ROWS_PER_PARAMETER * n_parameters), self.scales).rows
+        self.n_rows = round(ROWS_PER_PARAMETER * n_parameters)
+        self._place_rows()
+
+    def _place_rows(self, network: Network | None = None) -> None:
+        jet = None if network is None else network.field(self.problem).jet
+        points = choose_points(self.problem, self.n_rows, self.collocation, jet, self.seed + self.adaptations)
+        self.rows = collocate(self.problem, self.n_rows, self.scales, points=points).rows
+
+    def _adapt(self) -> None:
+        """Choose the points anew by the residual; λ stays."""
+        self.adaptations += 1
+        self._place_rows(self.state.network)
+        self.state = replace(self._state(self.state.network), damping=self.state.damping)
 
     def _state(self, network: Network) -> State:
         cost = float(network.residual(self.rows, self.runner).square().sum())
@@ -275,6 +304,8 @@ class _Training:
         for k in range(self.n_steps):
             if self._over() or math.sqrt(self.state.cost) <= self.target:
                 return
+            if self.collocation == "adaptive" and k % ADAPT_EVERY == ADAPT_EVERY - 1:
+                self._adapt()
             self.state = self._step(self.state)
             if self.state.damping >= LAMBDA[1]:
                 self.notes.append("no further step lowers the residual")
@@ -286,8 +317,9 @@ class _Training:
         share = step / self.n_steps
         if self.time_s is not None:
             share = max(share, min(1.0, seconds / self.time_s))
-        loss = math.sqrt(self.state.cost)
-        return SolveStep(self.count, loss, seconds, share, steps_per_s=self.count / seconds, event=event)
+        loss, speed = math.sqrt(self.state.cost), self.count / seconds
+        error = self.probe(lambda: self.state.network.field(self.problem))
+        return SolveStep(self.count, loss, seconds, share, steps_per_s=speed, event=event, error=error)
 
     def _over(self) -> bool:
         late = self.time_s is not None and time.perf_counter() - self.began > self.time_s

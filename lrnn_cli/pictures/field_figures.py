@@ -71,7 +71,9 @@ def draw_image(
     figure.colorbar(shown, ax=panel, shrink=0.8, pad=0.03)
 
 
-def draw_curves(parts: Sequence[tuple[str, np.ndarray | None]], x: np.ndarray, label: str, title: str) -> bytes:
+def draw_curves(
+    parts: Sequence[tuple[str, np.ndarray | None]], x: np.ndarray, label: str, title: str
+) -> bytes:
     """Return values over x, one panel each, as PNG.
 
     Args:

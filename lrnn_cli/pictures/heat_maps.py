@@ -133,7 +133,7 @@ def limits(values: np.ndarray, *, centred: bool) -> tuple[float, float]:
 
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Return round numbers in [low, high], as many as go, at most `most`: multiples of 1, 2 or 5 times 10^k."""
+    """Return up to `most` round numbers in [low, high]: multiples of 1, 2 or 5 times 10^k."""
     width = (high - low) / (most - 1)
     power = 10.0 ** math.floor(math.log10(width))
     step = next(power * s for s in (1.0, 2.0, 5.0, 10.0) if power * s >= width * (1 - 1e-9))

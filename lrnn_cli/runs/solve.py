@@ -94,7 +94,15 @@ def execute_solution(
     log: list[dict[str, Any]] = []
     last = 0.0
     for step in task.steps(should_stop):
-        log.append({"step": step.step, "residual": step.loss, "seconds": step.seconds, "event": step.event})
+        log.append(
+            {
+                "step": step.step,
+                "residual": step.loss,
+                "error": step.error,
+                "seconds": step.seconds,
+                "event": step.event,
+            }
+        )
         last = step.loss
         listener(step)
     solve_s = time.perf_counter() - began

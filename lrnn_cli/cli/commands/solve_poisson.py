@@ -98,6 +98,13 @@ Features = Annotated[
         "--features", metavar="auto|product|separable", panel=SOLVER, help="Features of the least squares."
     ),
 ]
+CollocationKind = Annotated[
+    str | None,
+    _option(
+        "--collocation", metavar="auto|gauss|sobol|adaptive", panel=SOLVER,
+        help="Where the equation is asked for: quadrature nodes, Sobol points, or half by the residual.",
+    ),
+]  # fmt: skip
 Omega = Annotated[
     float | None,
     _option(
@@ -118,7 +125,10 @@ Enrich = Annotated[
 Reference = Annotated[
     str | None,
     _option(
-        "--reference", metavar="auto|chebyshev|fd|none", panel=SOLVER, help="Classical solver beside it."
+        "--reference",
+        metavar="auto|chebyshev|fd|fem|none",
+        panel=SOLVER,
+        help="Classical solver beside it: spectral or differences on boxes, finite elements in the plane.",
     ),
 ]
 GridNodes = Annotated[
@@ -135,8 +145,9 @@ _SHARED = (
     MESSAGES,
 )
 _SOLVE_FLAGS = (
-    "solver model params lr features rank dbar omega until steps enrich reference grid seed threads".split()
-)
+    "solver model params lr features collocation rank dbar omega until steps enrich reference grid seed "
+    "threads"
+).split()
 
 
 @takes(..., *_SHARED)
@@ -158,6 +169,7 @@ def command(
     param: Param = None,
     solver: Solver = None,
     features: Features = None,
+    collocation: CollocationKind = None,
     omega: Omega = None,
     until: UntilResidual = None,
     enrich: Enrich = None,
