@@ -10,7 +10,7 @@ taken when 2 |α| ≤ 0.75 |δ| and the sum of squares falls; λ goes down after
 acceleration α follows the curved valley of the sum of squares and is what brings six digits instead of four.
 
 For product networks J is in closed form (`numerics.product_jacobian`), for other models of the catalog it
-takes a backward pass per row. Only the lower half of JᵀJ is computed, in tiles on all threads.
+takes a backward pass per row, or one for all rows where the weights lie in linear layers (`linear_jacobian`). Only the lower half of JᵀJ is computed, in tiles on all threads.
 
 Source: M. K. Transtrum and J. P. Sethna, Improvements to the Levenberg-Marquardt algorithm, 2012. Least
 squares for S alone is no good start: it makes S huge.
