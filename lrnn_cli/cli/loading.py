@@ -21,7 +21,8 @@ def no_garbage() -> Iterator[None]:
     try:
         yield
     finally:
-        gc.freeze()  # what has been loaded is never looked at again
+        gc.freeze()  # what has been loaded is not looked at again before the end
+        atexit.register(gc.unfreeze)
         if was_on:
             gc.enable()
 

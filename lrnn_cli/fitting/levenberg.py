@@ -10,7 +10,8 @@ taken when 2 |α| ≤ 0.75 |δ| and the sum of squares falls; λ goes down after
 acceleration α follows the curved valley of the sum of squares and is what brings six digits instead of four.
 
 For product networks J is in closed form (`numerics.product_jacobian`), for other models of the catalog it
-takes a backward pass per row, or one for all rows where the weights lie in linear layers (`linear_jacobian`). Only the lower half of JᵀJ is computed, in tiles on all threads.
+takes a backward pass per row, or one for all rows where the weights lie in linear layers (`linear_jacobian`).
+Only the lower half of JᵀJ is computed, in tiles on all threads.
 
 Source: M. K. Transtrum and J. P. Sethna, Improvements to the Levenberg-Marquardt algorithm, 2012. Least
 squares for S alone is no good start: it makes S huge.
@@ -95,6 +96,19 @@ class State:
 def default_factors(n_inputs: int) -> int:
     """Return D where none is given: 4 in up to three dimensions, 2 beyond."""
     return 4 if n_inputs <= 3 else 2
+
+
+def check_size(n_parameters: int) -> None:
+    """Refuse networks whose dense Jacobian would be too large.
+
+    Raises:
+        ConfigError: when there are more than `MOST_PARAMETERS`.
+    """
+    if n_parameters > MOST_PARAMETERS:
+        raise ConfigError(
+            f"--solver lm: {n_parameters} parameters, at most {MOST_PARAMETERS} for a dense Jacobian; "
+            "lower --rank or --params"
+        )
 
 
 def lower_gram(jacobian: Tensor, runner: BlockRunner) -> Tensor:
@@ -273,11 +287,7 @@ class _Training:
         solved.reached = loss <= self.target
 
     def _lay_rows(self, n_parameters: int) -> None:
-        if n_parameters > MOST_PARAMETERS:
-            raise ConfigError(
-                f"--solver lm: {n_parameters} parameters, at most {MOST_PARAMETERS} for a dense Jacobian; "
-                "lower --rank or --params"
-            )
+        check_size(n_parameters)
         self.n_rows = round(ROWS_PER_PARAMETER * n_parameters)
         self._place_rows()
 

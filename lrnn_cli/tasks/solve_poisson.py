@@ -14,7 +14,7 @@ from lrnn_cli.fitting.catalog_network import choose_config
 from lrnn_cli.fitting.device import resolve_threads
 from lrnn_cli.fitting.enrichment import Enrichment, find_enrichment
 from lrnn_cli.fitting.fields import AnyField
-from lrnn_cli.fitting.levenberg import LM_DIMENSIONS, default_factors, solve_levenberg
+from lrnn_cli.fitting.levenberg import LM_DIMENSIONS, check_size, default_factors, solve_levenberg
 from lrnn_cli.fitting.solve_linear import Solved, SolveStep, solve_linear
 from lrnn_cli.fitting.solve_settings import SolveSettings
 from lrnn_cli.fitting.train_equation import train_network
@@ -126,12 +126,18 @@ class PoissonTask:
                 )
             return None
         if self.solver == "lm" and name == "lrnn" and not s.options:
+            d = self.problem.n_inputs
+            if s.params and s.rank:
+                raise ConfigError("--params sets rank of lrnn: give one of them")
+            check_size((s.rank or 1) * ((s.dbar or default_factors(d)) * (d + 2) + 1))
             return None
         if s.omega is not None:
             raise ConfigError(f"--omega means nothing to --solver {self.solver}; use --set omega_first=…")
         own = {"rank": s.rank, "dbar": s.dbar}
         options = {**s.options, **{key: value for key, value in own.items() if value is not None}}
         config, count = choose_config(name, options, s.params, self.problem.n_inputs)
+        if self.solver == "lm":
+            check_size(count)
         if s.params and abs(count - s.params) > MISSED * s.params:
             self.notes.append(f"{name} has {count} parameters: no width comes nearer to {s.params}")
         return name, config
@@ -170,8 +176,6 @@ class PoissonTask:
         s, d = self.settings, self.problem.n_inputs
         if s.params is None or self.model is not None:
             return s.rank
-        if s.rank is not None:
-            raise ConfigError("--params sets rank of lrnn: give one of them")
         return max(1, s.params // ((s.dbar or default_factors(d)) * (d + 2) + 1))
 
     def evaluate(self, solution: AnyField) -> SolvedProblem:
