@@ -1,6 +1,6 @@
 """`lrnn solve-poisson` in cold processes on the problems it is judged by: error, bound, seconds.
 
-    python -m benchmarks.poisson [--only NAME] [--threads N]
+    python -m benchmarks.poisson [--part cases|siren|collocation] [--only NAME] [--threads N]
 
 Wall seconds hold start-up, measuring and writing of all files. A busy machine shows in wall seconds far above
 the CPU seconds over the threads; the limits in the table are for an idle one.
@@ -9,10 +9,12 @@ the CPU seconds over the threads; the limits in the table are for an idle one.
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from typing import Any
 
 from benchmarks.machine import RESULTS, save
 
@@ -37,17 +39,6 @@ CASES: dict[str, tuple[list[str], float, float]] = {
         60,
     ),
     "lm non-separable": (["--problem", "non-separable", "--solver", "lm", "--time", "45s"], 1e-6, 60),
-    # baselines: what other models reach in the same time; their limit is no goal
-    "lm siren high-frequency k=8": (
-        "--problem high-frequency --k 8 --model siren --solver lm --params 816 --time 45s".split(),
-        1.0,
-        60,
-    ),
-    "lbfgs siren high-frequency k=8": (
-        "--problem high-frequency --k 8 --model siren --solver lbfgs --params 816 --time 45s".split(),
-        1.0,
-        60,
-    ),
     "ellipse": (
         [
             *("--domain", "implicit:-2.2,-1.3:2.2,1.3:x^2/4+y^2-1"),
@@ -64,8 +55,20 @@ CASES: dict[str, tuple[list[str], float, float]] = {
     "anova, 10-D": (["--problem", "anova", "--dim", "10", "--time", "45s"], 1e-4, 60),
 }
 
+# LRNN and SIREN by the same second-order method in the same time: SIREN at its best first frequency
+SIREN_FREQUENCIES = (10, 15, 20, 30, 40)
+SEEDS = (0, 1, 2)
+SIREN_RATIO = 50  # bar: so much larger is SIREN's error
 
-def measure(arguments: list[str], threads: int) -> dict[str, object]:
+# whether points chosen by the residual help where the solution has one small peak: equal rows, equal steps
+COLLOCATION = {
+    "lstsq": "--problem peak --solver lstsq --features product --rank 2048 --omega 60".split(),
+    "lm": "--problem peak --solver lm --steps 120".split(),
+}
+KINDS = ("gauss", "sobol", "adaptive")
+
+
+def measure(arguments: list[str], threads: int) -> dict[str, Any]:
     """Run one case and read its record."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "lrnn_cli", "solve-poisson", *arguments, "--json", "-q"]
@@ -89,6 +92,7 @@ def measure(arguments: list[str], threads: int) -> dict[str, object]:
         "bound_holds": None if bound is None else error <= bound,
         "reference": metrics["reference"],
         "numbers": record["model"]["params"],
+        "steps": record["train"]["steps"],
         "wall_s": round(wall, 2),
         "cpu_s": round(cpu, 2),
         "solve_s": record["time"]["solve_s"],
@@ -96,13 +100,59 @@ def measure(arguments: list[str], threads: int) -> dict[str, object]:
     }
 
 
+def measure_siren(threads: int) -> dict[str, Any]:
+    """Run LRNN and SIREN by Levenberg-Marquardt on k = 8, and compare medians over the seeds."""
+    common = "--problem high-frequency --k 8 --solver lm --time 45s".split()
+    siren = [*common, *"--model siren --params 816 --set omega_hidden=3 --set".split()]
+    ways = {"lrnn": common, **{f"siren {w}": [*siren, f"omega_first={w}"] for w in SIREN_FREQUENCIES}}
+    found = {}
+    for name, arguments in ways.items():
+        runs = [measure([*arguments, "--seed", str(seed)], threads) for seed in SEEDS]
+        errors = [run["rel_l2"] for run in runs]
+        found[name] = {"median": statistics.median(errors), "least": min(errors), "runs": runs}
+        print(f"{name}: relative L2 error {', '.join(f'{e:.1e}' for e in errors)}", flush=True)
+    rivals = {name: row["median"] for name, row in found.items() if name != "lrnn"}
+    best = min(rivals, key=lambda name: rivals[name])
+    least = min(row["least"] for name, row in found.items() if name != "lrnn")
+    lrnn = found["lrnn"]["median"]
+    print(f"{best}: {rivals[best] / lrnn:.0f} times the error of lrnn (bar {SIREN_RATIO}); least {least:.1e}")
+    return {
+        "ways": found, "best": best, "ratio_of_medians": rivals[best] / lrnn, "bar": SIREN_RATIO,
+        "ratio_least_to_lrnn_median": least / lrnn,
+    }  # fmt: skip
+
+
+def measure_collocation(threads: int) -> dict[str, Any]:
+    """Solve with the same number of rows at points of each kind."""
+    found: dict[str, Any] = {}
+    for name, arguments in COLLOCATION.items():
+        for kind in KINDS:
+            runs = [
+                measure([*arguments, "--collocation", kind, "--seed", str(seed)], threads) for seed in SEEDS
+            ]
+            errors = [run["rel_l2"] for run in runs]
+            found[f"{name} {kind}"] = {"median": statistics.median(errors), "runs": runs}
+            print(f"{name}, {kind}: relative L2 error {', '.join(f'{e:.1e}' for e in errors)}", flush=True)
+    return found
+
+
+def load() -> list[float]:
+    """Return the load of the machine over 1, 5 and 15 minutes."""
+    return [round(x, 2) for x in os.getloadavg()]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", default="", help="cases whose name holds this; the others stay stored")
+    parser.add_argument("--part", choices=("cases", "siren", "collocation"), default="cases")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
+    if options.part != "cases":
+        run = measure_siren if options.part == "siren" else measure_collocation
+        save(f"poisson_{options.part}", {**run(options.threads), "load": load()})
+        return
     path = RESULTS / "poisson.json"
     found = json.loads(path.read_text())["cases"] if options.only and path.exists() else {}
     for name, (arguments, error, seconds) in CASES.items():
@@ -115,7 +165,7 @@ def main() -> None:
                 f"(limit {seconds}), {result['cpu_s']} s CPU, bound holds: {result['bound_holds']}",
                 flush=True,
             )
-    save("poisson", {"cases": found, "load": [round(x, 2) for x in os.getloadavg()]})
+    save("poisson", {"cases": found, "load": load()})
 
 
 if __name__ == "__main__":

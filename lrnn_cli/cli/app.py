@@ -8,6 +8,7 @@ from lrnn_cli import __version__
 from lrnn_cli.cli import failures
 from lrnn_cli.cli.failures import ExitCode
 from lrnn_cli.cli.interrupts import Interrupted, raise_on_signal
+from lrnn_cli.cli.loading import leave
 from lrnn_cli.errors import OutputError
 
 
@@ -23,9 +24,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = list(sys.argv[1:] if argv is None else argv)
     try:
         with raise_on_signal():
-            return _flush(_run(args))
+            code = _flush(_run(args))
     except Interrupted as late:  # a signal between the command's end and ours
-        return late.exit_code
+        code = late.exit_code
+    if argv is None:
+        leave(code)
+    return code
 
 
 def _run(args: list[str]) -> int:

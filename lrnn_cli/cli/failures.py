@@ -51,7 +51,7 @@ TABLE: tuple[tuple[type[Exception], ExitCode], ...] = (
     (LrnnError, ExitCode.INTERNAL),
 )
 
-_EXTRAS = {"pydicom": "medical", "pystoi": "speech", "distributed": "study", "dask": "study"}
+_EXTRAS = {"pydicom": "medical", "pystoi": "speech", "distributed": "study", "dask": "study", "skfem": "fem"}
 _MEMORY_ADVICE = "use a smaller --batch-points or a smaller model (--params)"
 # Errors of the operating system that speak of the disk and not of a mistake in this program.
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO}

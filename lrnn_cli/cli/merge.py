@@ -255,6 +255,8 @@ def _complaint(
         return f"{dotted}: is missing, expected {schema.describe(annotation)}"
     if problem["type"] in ("value_error", "assertion_error"):
         return f"{label}: {str(problem['ctx']['error']) or problem['msg']}"
+    if problem["type"] == "finite_number":
+        return f"{label}: expected a finite number, got {schema.shown(value)}"
     expected = schema.describe(annotation)
     if len(error.errors()) == 1 and problem["msg"].startswith("Input should be ") and problem.get("ctx"):
         expected = schema.constrained(expected, problem["type"], problem["msg"])

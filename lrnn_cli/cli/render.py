@@ -314,7 +314,12 @@ def figures(step: StepRecord) -> str:
     Returns:
         The figures that are known, without line break.
     """
-    parts = [f"step {step.step}", f"loss {step.loss:.2e}"]
+    # an equation has a residual, and where the exact solution is known an error
+    solves = hasattr(step, "error")
+    parts = [f"step {step.step}", f"{'residual' if solves else 'loss'} {step.loss:.2e}"]
+    error = getattr(step, "error", None)
+    if error is not None:
+        parts.append(f"error {error:.2e}")
     if step.psnr_db is not None:
         parts.append(f"{step.psnr_db:.2f} dB")
     if step.steps_per_s > 0:

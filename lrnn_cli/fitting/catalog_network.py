@@ -19,6 +19,7 @@ from torch.func import functional_call, grad_and_value, vmap
 from lrnn_cli.errors import ConfigError
 from lrnn_cli.fitting.blocks import BlockRunner, ranges
 from lrnn_cli.fitting.fields import NetworkField
+from lrnn_cli.fitting.linear_jacobian import LayerWatch, linear_layers
 from lrnn_cli.models.budget import fit_budget
 from lrnn_cli.models.catalog import build, config_class, configure
 from lrnn_cli.models.contract import CoordinateModel, ModelConfig
@@ -29,6 +30,7 @@ from lrnn_cli.objectives.poisson import Problem
 
 BLOCK = 512  # rows per thread and turn
 PER_SAMPLE = 128  # rows of the Jacobian at once
+PER_PASS = 256  # the same for linear layers
 PARAMETERS = 1000  # where no size is given
 SAMPLES = 32  # per axis, of the signal that stands in for a problem where a model asks for one
 PIECEWISE_LINEAR = ("mlp-relu", "maxout")
@@ -104,6 +106,23 @@ class CatalogNetwork:
         return sum(cost for cost, _ in parts), torch.stack([gradient for _, gradient in parts]).sum(0)
 
     def jacobian(self, rows: Rows, runner: BlockRunner) -> tuple[Tensor, Tensor]:
+        """Return ρ (n,) and J (n, P): from linear layers in one backward pass, else by one per row."""
+        layers = linear_layers(self.module)
+        if layers:
+            weights = self.weights(self.theta)
+
+            def at_once(span: tuple[int, int]) -> tuple[Tensor, Tensor] | None:
+                part = rows.take(slice(*span))
+                return watch.jacobian(lambda leaves: self.rows_of(leaves, part), weights)
+
+            with LayerWatch(layers) as watch:
+                found = list(runner.map(at_once, ranges(len(rows), PER_PASS)))
+            known = [part for part in found if part is not None]
+            if len(known) == len(found):
+                return torch.cat([value for value, _ in known]), torch.cat([part for _, part in known])
+        return self._jacobian_by_rows(rows, runner)
+
+    def _jacobian_by_rows(self, rows: Rows, runner: BlockRunner) -> tuple[Tensor, Tensor]:
         """Return ρ (n,) and J (n, P), one backward pass per row, many rows at once."""
 
         def one(

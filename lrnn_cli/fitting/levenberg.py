@@ -10,7 +10,8 @@ taken when 2 |α| ≤ 0.75 |δ| and the sum of squares falls; λ goes down after
 acceleration α follows the curved valley of the sum of squares and is what brings six digits instead of four.
 
 For product networks J is in closed form (`numerics.product_jacobian`), for other models of the catalog it
-takes a backward pass per row. Only the lower half of JᵀJ is computed, in tiles on all threads.
+takes a backward pass per row, or one for all rows where the weights lie in linear layers (`linear_jacobian`).
+Only the lower half of JᵀJ is computed, in tiles on all threads.
 
 Source: M. K. Transtrum and J. P. Sethna, Improvements to the Levenberg-Marquardt algorithm, 2012. Least
 squares for S alone is no good start: it makes S huge.
@@ -30,12 +31,19 @@ from torch import Tensor
 from lrnn_cli.errors import ConfigError, FitError
 from lrnn_cli.fitting.blocks import BlockRunner
 from lrnn_cli.fitting.catalog_network import start_catalog_network
+from lrnn_cli.fitting.error_probe import ErrorProbe
 from lrnn_cli.fitting.fields import AnyField
 from lrnn_cli.fitting.product_network import start_network
 from lrnn_cli.fitting.solve_linear import Solved, SolveStep
 from lrnn_cli.models.contract import ModelConfig
 from lrnn_cli.numerics.rows import Rows
-from lrnn_cli.objectives.collocation import N_HELDOUT, TRAINING_FLOOR, collocate, measure_scales
+from lrnn_cli.objectives.collocation import (
+    N_HELDOUT,
+    TRAINING_FLOOR,
+    choose_points,
+    collocate,
+    measure_scales,
+)
 from lrnn_cli.objectives.poisson import Problem
 
 LM_DIMENSIONS = (1, 20)
@@ -53,6 +61,7 @@ TRIAL_STEPS = 8
 START_DAMPING = 1e-2
 OVERFIT = 30.0
 STEPS = 400
+ADAPT_EVERY = 15  # steps between new points
 _TILES = 4  # of JᵀJ per axis
 
 
@@ -87,6 +96,19 @@ class State:
 def default_factors(n_inputs: int) -> int:
     """Return D where none is given: 4 in up to three dimensions, 2 beyond."""
     return 4 if n_inputs <= 3 else 2
+
+
+def check_size(n_parameters: int) -> None:
+    """Refuse networks whose dense Jacobian would be too large.
+
+    Raises:
+        ConfigError: when there are more than `MOST_PARAMETERS`.
+    """
+    if n_parameters > MOST_PARAMETERS:
+        raise ConfigError(
+            f"--solver lm: {n_parameters} parameters, at most {MOST_PARAMETERS} for a dense Jacobian; "
+            "lower --rank or --params"
+        )
 
 
 def lower_gram(jacobian: Tensor, runner: BlockRunner) -> Tensor:
@@ -137,6 +159,7 @@ def solve_levenberg(
     n_factors: int | None = None,
     omega: float | None = None,
     model: tuple[str, ModelConfig] | None = None,
+    collocation: str = "auto",
     n_steps: int | None = None,
     seed: int = 0,
     time_s: float | None = None,
@@ -154,6 +177,7 @@ def solve_levenberg(
         omega: largest frequency of the inner weights at the start; chosen by a few steps each if left out.
         model: name and configuration of another model of the catalog than the shallow product network; rank,
             n_factors and omega then mean nothing.
+        collocation: kind of the points (`objectives.collocation`); adaptive ones are drawn anew now and then.
         n_steps: most steps, after those of the trials.
         seed: of the initial weights.
         time_s: no step is begun after this many seconds.
@@ -171,7 +195,9 @@ def solve_levenberg(
     torch.set_num_threads(1)  # the runner spreads the work: many small operations, few large ones
     runner = BlockRunner(torch.device("cpu"), threads=threads)
     try:
-        training = _Training(problem, target, n_steps or STEPS, seed, time_s, runner, should_stop)
+        training = _Training(
+            problem, target, collocation, n_steps or STEPS, seed, time_s, runner, should_stop
+        )
         if model is None:
             yield from training.product(rank, n_factors, omega)
         else:
@@ -189,12 +215,14 @@ class _Training:
         self,
         problem: Problem,
         target: float,
+        collocation: str,
         n_steps: int,
         seed: int,
         time_s: float | None,
         runner: BlockRunner,
         should_stop: Callable[[], bool],
     ) -> None:
+        self.collocation, self.probe, self.adaptations = collocation, ErrorProbe(problem), 0
         self.problem, self.target, self.n_steps, self.seed = problem, target, n_steps, seed
         self.time_s, self.runner, self.should_stop = time_s, runner, should_stop
         self.began = time.perf_counter()
@@ -251,17 +279,28 @@ class _Training:
             solved.notes.append(
                 f"the residual on held-out points, {residual:.1e}, is far above that of the training rows"
             )
-        about = {**self.about, "rows": len(self.rows), "steps": self.count, "residual_training": loss}
+        about = {
+            **self.about, "rows": len(self.rows), "steps": self.count, "collocation": self.collocation,
+            "adaptations": self.adaptations, "residual_training": loss,
+        }  # fmt: skip
         solved.offer(network.field(self.problem), residual, about, self.target)
         solved.reached = loss <= self.target
 
     def _lay_rows(self, n_parameters: int) -> None:
-        if n_parameters > MOST_PARAMETERS:
-            raise ConfigError(
-                f"--solver lm: {n_parameters} parameters, at most {MOST_PARAMETERS} for a dense Jacobian; "
-                "lower --rank or --params"
-            )
-        self.rows = collocate(self.problem, round(ROWS_PER_PARAMETER * n_parameters), self.scales).rows
+        check_size(n_parameters)
+        self.n_rows = round(ROWS_PER_PARAMETER * n_parameters)
+        self._place_rows()
+
+    def _place_rows(self, network: Network | None = None) -> None:
+        jet = None if network is None else network.field(self.problem).jet
+        points = choose_points(self.problem, self.n_rows, self.collocation, jet, self.seed + self.adaptations)
+        self.rows = collocate(self.problem, self.n_rows, self.scales, points=points).rows
+
+    def _adapt(self) -> None:
+        """Choose the points anew by the residual; λ stays."""
+        self.adaptations += 1
+        self._place_rows(self.state.network)
+        self.state = replace(self._state(self.state.network), damping=self.state.damping)
 
     def _state(self, network: Network) -> State:
         cost = float(network.residual(self.rows, self.runner).square().sum())
@@ -275,6 +314,8 @@ class _Training:
         for k in range(self.n_steps):
             if self._over() or math.sqrt(self.state.cost) <= self.target:
                 return
+            if self.collocation == "adaptive" and k % ADAPT_EVERY == ADAPT_EVERY - 1:
+                self._adapt()
             self.state = self._step(self.state)
             if self.state.damping >= LAMBDA[1]:
                 self.notes.append("no further step lowers the residual")
@@ -286,8 +327,9 @@ class _Training:
         share = step / self.n_steps
         if self.time_s is not None:
             share = max(share, min(1.0, seconds / self.time_s))
-        loss = math.sqrt(self.state.cost)
-        return SolveStep(self.count, loss, seconds, share, steps_per_s=self.count / seconds, event=event)
+        loss, speed = math.sqrt(self.state.cost), self.count / seconds
+        error = self.probe(lambda: self.state.network.field(self.problem))
+        return SolveStep(self.count, loss, seconds, share, steps_per_s=speed, event=event, error=error)
 
     def _over(self) -> bool:
         late = self.time_s is not None and time.perf_counter() - self.began > self.time_s

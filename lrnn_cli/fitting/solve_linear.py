@@ -17,6 +17,7 @@ import torch
 
 from lrnn_cli.errors import FitError
 from lrnn_cli.fitting.enrichment import Enrichment
+from lrnn_cli.fitting.error_probe import ErrorProbe
 from lrnn_cli.fitting.fields import AnyField, ProductField
 from lrnn_cli.fitting.linear_features import draw_features, solve_columns
 from lrnn_cli.fitting.separable import SeparableSystem
@@ -25,12 +26,15 @@ from lrnn_cli.objectives.collocation import (
     N_HELDOUT,
     Collocation,
     Scales,
+    choose_points,
     collocate,
     measure_scales,
-)  # fmt: skip
+)
 from lrnn_cli.objectives.poisson import Problem
 
 ROWS_PER_FEATURE = 2.5
+ADAPTATIONS = 2  # of the points, per size of network
+HOPELESS = 1e-2  # residual of a solution that is worth a warning
 STALL = 0.5  # a larger network has to bring the residual below this part of the last
 SIZES = {1: (64, 128, 256), 2: (384, 1024, 2048), 3: (512, 1536, 2560)}
 OMEGAS = {1: (4.0, 8.0, 16.0, 32.0, 64.0), 2: (4.0, 8.0, 12.0, 16.0, 24.0), 3: (2.0, 4.0, 8.0, 12.0)}
@@ -50,6 +54,7 @@ class SolveStep:
         steps_per_s: steps per second; 0 where that means nothing.
         psnr_db: not defined for equations.
         event: a line for the user.
+        error: relative error at a few points where the exact solution is known; for display alone.
     """
 
     step: int
@@ -59,6 +64,7 @@ class SolveStep:
     steps_per_s: float = 0.0
     psnr_db: float | None = None
     event: str | None = None
+    error: float | None = None
 
 
 @dataclass
@@ -93,6 +99,7 @@ def solve_linear(
     target: float,
     enrichment: Enrichment,
     features: str = "auto",
+    collocation: str = "auto",
     n_features: int | None = None,
     n_factors: int = 2,
     omega: float | None = None,
@@ -109,6 +116,8 @@ def solve_linear(
         enrichment: singular functions to add.
         features: product, separable, or auto: product first, separable where these apply and product
             falls short.
+        collocation: kind of the points of product features (`objectives.collocation`); separable ones bring
+            their own.
         n_features: r, instead of growing it; of separable features those of an axis.
         n_factors: D, factors per product neuron.
         omega: instead of choosing it.
@@ -123,7 +132,8 @@ def solve_linear(
         FitError: when no system could be solved.
     """
     began = time.perf_counter()
-    run = _Run(problem, solved, target, enrichment, n_factors, seed)
+    run = _Run(problem, solved, target, enrichment, n_factors, seed, collocation)
+    probe = ErrorProbe(problem, every_s=0.0)
     d = min(problem.n_inputs, 3)
     separable = features in ("auto", "separable") and is_separable(problem)
     if features == "separable" and not separable:
@@ -136,7 +146,17 @@ def solve_linear(
 
     def record(event: str, progress: float) -> SolveStep:
         run.count += 1
-        return SolveStep(run.count, solved.residual, time.perf_counter() - began, progress, event=event)
+        solution = solved.solution
+        error = None if solution is None else probe(lambda: solution)
+        seconds = time.perf_counter() - began
+        return SolveStep(run.count, solved.residual, seconds, progress, event=event, error=error)
+
+    def adapted(size: int, omega: float, progress: float) -> Iterator[SolveStep]:
+        for _ in range(ADAPTATIONS if collocation == "adaptive" else 0):
+            if solved.reached or over():
+                return
+            found = run.product(size, omega, adapted=True)
+            yield record(f"{size} features, points by the residual: held-out residual {found:.1e}", progress)
 
     sizes = (n_features,) if n_features else SIZES[d]
     if not (features == "separable" and separable):
@@ -147,6 +167,8 @@ def solve_linear(
             solved.notes.append(
                 f"the largest omega tried, {best:g}, was the best: the solution may be finer still"
             )
+        if len(sizes) == 1:
+            yield from adapted(sizes[0], best, 0.3)
         previous = solved.residual
         for k, size in enumerate(sizes[1:]):
             hopeless = separable and (k > 0 or previous > 0.1)
@@ -155,6 +177,8 @@ def solve_linear(
             scaled = omega or best * (size / sizes[0]) ** (1 / problem.n_inputs)
             found = run.product(size, scaled)
             yield record(f"{size} features, omega {scaled:.3g}: held-out residual {found:.1e}", 0.4 + 0.3 * k)
+            yield from adapted(size, scaled, 0.4 + 0.3 * k)
+            found = min(found, solved.residual)
             if found > STALL * previous:
                 break
             previous = found
@@ -172,6 +196,11 @@ def solve_linear(
                 break
     if solved.solution is None:
         raise FitError("least squares: stopped before the first solution")
+    if solved.residual > HOPELESS:
+        solved.notes.append(
+            f"the held-out residual stays at {solved.residual:.1e}: "
+            "the system is singular or the solution is not smooth"
+        )
     if problem.pure_neumann and isinstance(solved.solution, ProductField):
         solved.solution = _with_mean(problem, solved.solution)
 
@@ -187,7 +216,9 @@ class _Run:
         enrichment: Enrichment,
         n_factors: int,
         seed: int,
+        collocation: str,
     ) -> None:
+        self.collocation, self.adaptations = collocation, 0
         self.problem, self.solved, self.target = problem, solved, target
         self.enrichment, self.n_factors, self.seed = enrichment, n_factors, seed
         self.scales: Scales = measure_scales(problem)
@@ -195,12 +226,30 @@ class _Run:
         self.count = 0
         self._rows: dict[int, Collocation] = {}
 
-    def product(self, n_features: int, omega: float) -> float:
-        """Solve with product features and return the residual on held-out points."""
+    def _lay(self, n_features: int, adapted: bool) -> Collocation:
+        """Return the rows of a system; adapted to the best solution so far, or the same as last time."""
+        if adapted or n_features not in self._rows:
+            n, best = round(ROWS_PER_FEATURE * n_features), self.solved.solution if adapted else None
+            self.adaptations += adapted
+            jet = None if best is None else best.jet
+            seed = self.seed + self.adaptations
+            points = choose_points(self.problem, n, self.collocation, jet, seed)
+            self._rows = {n_features: collocate(self.problem, n, self.scales, points=points)}
+        return self._rows[n_features]
+
+    def product(self, n_features: int, omega: float, *, adapted: bool = False) -> float:
+        """Solve with product features and return the residual on held-out points.
+
+        Args:
+            n_features: r.
+            omega: ω.
+            adapted: choose the points by the residual of the best solution so far.
+
+        Returns:
+            the relative residual.
+        """
         problem = self.problem
-        if n_features not in self._rows:
-            self._rows = {n_features: collocate(problem, round(ROWS_PER_FEATURE * n_features), self.scales)}
-        training = self._rows[n_features]
+        training = self._lay(n_features, adapted)
         features = draw_features(
             problem.domain.bounds(), n_features, self.n_factors, omega, self.seed, problem.n_time
         )
@@ -217,6 +266,7 @@ class _Run:
         about: dict[str, object] = {
             "solver": "lstsq", "features": "product", "n_features": n_features, "n_factors": self.n_factors,
             "omega": omega, "rows": len(training.rows), "singular_functions": len(self.enrichment),
+            "collocation": self.collocation, "adaptations": self.adaptations,
             "residual_training": training.residual(system @ weights),
         }  # fmt: skip
         self.solved.offer(solution, residual, about, self.target)

@@ -24,6 +24,9 @@ class SolveSettings(BaseModel):
     features: Literal["auto", "product", "separable"] = Field(
         "auto", description="of the least-squares solver"
     )
+    collocation: Literal["auto", "gauss", "sobol", "adaptive"] = Field(
+        "auto", description="where the equation is asked for; auto is gauss"
+    )
     rank: int | None = Field(
         None, ge=1, le=20_000, description="product neurons; grown or by the solver if left out"
     )
@@ -35,7 +38,7 @@ class SolveSettings(BaseModel):
         None, ge=1, description="most steps of training; 400 of lm, 2000 of adam and lbfgs when left out"
     )
     enrich: bool = Field(True, description="add the singular functions of re-entrant corners")
-    reference: Literal["auto", "chebyshev", "fd", "none"] = Field(
+    reference: Literal["auto", "chebyshev", "fd", "fem", "none"] = Field(
         "auto", description="classical solver to compare with"
     )
     grid: int | None = Field(None, ge=2, le=4097, description="nodes per axis of the output")

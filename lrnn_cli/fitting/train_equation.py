@@ -18,10 +18,17 @@ from torch import Tensor
 from lrnn_cli.errors import FitError
 from lrnn_cli.fitting.blocks import BlockRunner
 from lrnn_cli.fitting.catalog_network import PIECEWISE_LINEAR, CatalogNetwork, start_catalog_network
+from lrnn_cli.fitting.error_probe import ErrorProbe
 from lrnn_cli.fitting.solve_linear import Solved, SolveStep
 from lrnn_cli.models.catalog import build
 from lrnn_cli.models.contract import ModelConfig
-from lrnn_cli.objectives.collocation import N_HELDOUT, TRAINING_FLOOR, collocate, measure_scales
+from lrnn_cli.objectives.collocation import (
+    N_HELDOUT,
+    TRAINING_FLOOR,
+    choose_points,
+    collocate,
+    measure_scales,
+)
 from lrnn_cli.objectives.poisson import Problem
 
 ROWS_PER_PARAMETER = 1.5
@@ -30,6 +37,7 @@ STEPS = {"adam": 2000, "lbfgs": 2000}
 RATE = 1e-2  # of Adam: networks of some hundred weights, full batches
 ADAM_EVERY = 10  # steps per record
 LBFGS_ITERATIONS = 10  # per record, at most
+ADAPT_EVERY = 200  # steps of Adam between new points
 HISTORY = 50
 LAST_RATE = 0.01  # of the peak
 
@@ -43,6 +51,7 @@ def train_network(
     config: ModelConfig,
     target: float,
     lr: float | None = None,
+    collocation: str = "auto",
     n_steps: int | None = None,
     seed: int = 0,
     time_s: float | None = None,
@@ -59,6 +68,7 @@ def train_network(
         config: its configuration.
         target: relative residual of the training rows at which to stop.
         lr: peak rate of Adam; `RATE` when left out.
+        collocation: kind of the points (`objectives.collocation`); Adam alone takes adaptive ones.
         n_steps: steps of Adam, or iterations of L-BFGS.
         seed: of the initial weights.
         time_s: no step is begun after this many seconds.
@@ -78,13 +88,15 @@ def train_network(
         scales = measure_scales(problem, floor=TRAINING_FLOOR)
         n_params = sum(p.numel() for p in _module_shape(name, config, problem))
         n_rows = min(max(round(ROWS_PER_PARAMETER * n_params), ROWS[0]), ROWS[1])
-        rows = collocate(problem, n_rows, scales).rows
+        points = choose_points(problem, n_rows, collocation)
+        rows = collocate(problem, n_rows, scales, points=points).rows
         network = start_catalog_network(problem, name, config, seed, rows, runner)
         if name in PIECEWISE_LINEAR:
             solved.notes.append(
                 f"{name} is piecewise linear: its own Laplacian is 0, it cannot satisfy the equation"
             )
-        best, theta = math.inf, network.theta
+        best, theta, adaptations = math.inf, network.theta, 0
+        probe = ErrorProbe(problem)
         evaluate = _Counted(lambda vector: network.loss_and_gradient(vector, rows, runner))
 
         def share(step: int) -> float:
@@ -99,16 +111,26 @@ def train_network(
             if cost < best:
                 best, theta = cost, vector.clone()
             seconds = time.perf_counter() - began
-            yield SolveStep(step, math.sqrt(cost), seconds, share(step), steps_per_s=step / seconds)
+            now = network.moved(vector - network.theta)
+            error = probe(lambda now=now: now.field(problem))  # type: ignore[misc]
+            speed = step / seconds
+            yield SolveStep(step, math.sqrt(cost), seconds, share(step), steps_per_s=speed, error=error)
             if should_stop() or share(step) >= 1.0 or math.sqrt(best) <= target:
                 break
+            if collocation == "adaptive" and step // ADAPT_EVERY > adaptations:
+                adaptations += 1
+                points = choose_points(
+                    problem, n_rows, collocation, now.field(problem).jet, seed + adaptations
+                )
+                rows = collocate(problem, n_rows, scales, points=points).rows
+                best = math.inf  # of other rows
         network = network.moved(theta - network.theta)
         heldout = collocate(problem, N_HELDOUT, scales, heldout_seed=seed + 17).rows
         residual = float(network.residual(heldout, runner).norm())
         about: dict[str, object] = {
             "solver": method, "model": name, **config.model_dump(mode="json"), "rows": len(rows),
             "steps": step, "evaluations": evaluate.count, "residual_training": math.sqrt(best),
-            "output_scale": network.scale,
+            "collocation": collocation, "adaptations": adaptations, "output_scale": network.scale,
         }  # fmt: skip
         solved.offer(network.field(problem), residual, about, target)
         solved.reached = math.sqrt(best) <= target

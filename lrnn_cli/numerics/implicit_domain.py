@@ -65,6 +65,11 @@ class Implicit(Shape):
         return self
 
     @property
+    def level(self) -> Expression:
+        """Return φ."""
+        return _compiled(self.expression)
+
+    @property
     def sides(self) -> tuple[str, ...]:
         """Return the name of the boundary."""
         return ("outer",)

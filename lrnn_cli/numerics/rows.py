@@ -19,7 +19,9 @@ from torch import Tensor
 
 from lrnn_cli.numerics.jets import Jet
 
-BLOCK = 128  # rows worked on at once, so that intermediate arrays stay in the cache
+BLOCK = 128  # rows worked on at once where nothing is known of their columns
+_ENTRIES = 2**16  # of an intermediate array: half a megabyte, so that a few of them stay in the cache
+_ROWS = (16, 512)  # fewest and most per block
 
 
 @dataclass(frozen=True)
@@ -87,10 +89,16 @@ def value_rows(points: Tensor, target: Tensor | None = None) -> Rows:
     )
 
 
+def block_rows(n_columns: int) -> int:
+    """Return how many rows of n columns to work on at once, so that intermediate arrays stay in the cache."""
+    return min(max(_ENTRIES // max(n_columns, 1), _ROWS[0]), _ROWS[1])
+
+
 def in_blocks(columns: Callable[[Rows], Tensor], rows: Rows, n_columns: int) -> Tensor:
     """Return a function of rows, (n, k), computed in blocks of rows."""
     result = rows.points.new_empty(len(rows), n_columns)
-    for start in range(0, len(rows), BLOCK):
-        span = slice(start, start + BLOCK)
+    size = block_rows(n_columns)
+    for start in range(0, len(rows), size):
+        span = slice(start, start + size)
         result[span] = columns(rows.take(span))
     return result

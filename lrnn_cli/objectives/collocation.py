@@ -4,22 +4,37 @@ Rows of the equation are divided by s_f √N and those of the boundary by s_g �
 square of f and s_g that of the boundary data; where one of them vanishes, the scale of the other over or
 times λ₁, the lowest eigenvalue of the bounding box, stands in. The norm of all rows is then a relative
 residual.
+
+Rows of the equation are asked for at one of three kinds of points:
+
+    gauss       nodes of the domain's quadrature rule, Sobol points beyond three dimensions
+    sobol       scrambled Sobol points
+    adaptive    half of them nodes; the others drawn, without repetition, from four times as many Sobol points
+                with a probability proportional to |r| / mean |r| + 1, r the residual of a solution so far
+
+The last is the residual-based adaptive distribution (RAD, k = c = 1) of C. Wu, M. Zhu, Q. Tan, Y. Kartha and
+L. Lu, A comprehensive study of non-adaptive and residual-based adaptive sampling for physics-informed neural
+networks, CMAME 403, 2023, on half of the points: the other half keeps watch over the rest of the domain.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from lrnn_cli.numerics.jets import Jet
 from lrnn_cli.numerics.rows import Rows, join
 from lrnn_cli.objectives.poisson import Problem
 
 N_HELDOUT = 600
 LINEAR_FLOOR = 1e-3
 TRAINING_FLOOR = 1.0
+SOBOL_SEED = 4_242
+POOL = 4  # points to draw from per point of the equation
 BOUNDARY_SHARE = 6.0  # boundary rows per square root of interior rows, in the plane
 
 
@@ -74,7 +89,43 @@ def measure_scales(problem: Problem, *, floor: float | None = None) -> Scales:
     return Scales(max(f_size, floor * g_size * lowest), max(g_size, f_size / lowest))
 
 
-def collocate(problem: Problem, n: int, scales: Scales, *, heldout_seed: int | None = None) -> Collocation:
+def choose_points(
+    problem: Problem, n: int, kind: str, solution: Callable[[Tensor], Jet] | None = None, seed: int = 0
+) -> Tensor:
+    """Return about n points inside the domain at which to ask for the equation, as described above.
+
+    Args:
+        problem: what is to be solved.
+        n: how many.
+        kind: gauss, sobol or adaptive; adaptive means gauss as long as there is no solution.
+        solution: jet at points (n, d) of a solution so far.
+        seed: of what is drawn.
+
+    Returns:
+        points (n, d).
+    """
+    domain = problem.domain
+    if kind == "sobol":
+        return domain.heldout(n, SOBOL_SEED)
+    if kind != "adaptive" or solution is None:
+        return domain.quadrature(n)[0]
+    pool = domain.heldout(POOL * n, SOBOL_SEED + 1 + seed)
+    rows = problem.interior(pool)
+    size = (rows.apply(solution(pool)) - rows.target).abs()
+    chance = size / size.mean().clamp_min(1e-300) + 1.0
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.multinomial(chance, n - n // 2, generator=generator)
+    return torch.cat([domain.quadrature(n // 2)[0], pool[drawn]])
+
+
+def collocate(
+    problem: Problem,
+    n: int,
+    scales: Scales,
+    *,
+    heldout_seed: int | None = None,
+    points: Tensor | None = None,
+) -> Collocation:
     """Return about n rows of the equation, and those of the boundary unless the mask takes care of it.
 
     Args:
@@ -82,12 +133,14 @@ def collocate(problem: Problem, n: int, scales: Scales, *, heldout_seed: int | N
         n: rows of the equation.
         scales: sizes for the weights.
         heldout_seed: take Sobol points of this seed, for measuring, instead of quadrature nodes, for solving.
+        points: where to ask for the equation instead (`choose_points`).
 
     Returns:
         the weighted rows.
     """
     domain = problem.domain
-    points = domain.quadrature(n)[0] if heldout_seed is None else domain.heldout(n, heldout_seed)
+    if points is None:
+        points = domain.quadrature(n)[0] if heldout_seed is None else domain.heldout(n, heldout_seed)
     parts = [problem.interior(points).scaled(1.0 / (scales.equation * math.sqrt(len(points))))]
     if problem.hard:
         parts = [through_mask(problem, parts[0])]

@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from lrnn_cli.pictures.figure import encode_png, new_figure
+from lrnn_cli.pictures.heat_maps import HeatMap, draw_heat_maps
 
 _FLOOR = 1e-18  # smallest error drawn, relative to the largest value
 
@@ -23,63 +21,27 @@ def draw_field(
     """Return the preview as PNG.
 
     Args:
-        axes: nodes per axis; three axes are cut in the middle of the last, none means scattered points.
+        axes: nodes per axis; three axes are cut in the middle of the last, none means scattered points,
+            whose values are drawn over those of the solution.
         u: solution (n_1, …, n_d) or (n,).
         truth: what to compare with, the same shape, or None.
         residual: of the equation, the same shape.
         truth_name: what to call it.
         title: a line with the figures.
     """
-    figure = new_figure(15.0, 4.2, arranged=False)
-    figure.suptitle(title, fontsize=10)
-    figure.subplots_adjust(left=0.04, right=0.985, bottom=0.1, top=0.86, wspace=0.22)
-    panels = figure.subplots(1, 4)
-    values = [u, truth, residual]
+    names = ("u", truth_name, f"log10 |u - {truth_name}|", "residual")
+    values = [u, truth, log_error(u, truth), residual]
     if len(axes) == 3:
         middle = len(axes[2]) // 2
         values = [None if v is None else v[..., middle] for v in values]
-    first, second, rest = values
-    assert first is not None and rest is not None
-    error = log_error(first, second)
     if len(axes) >= 2:
-        images = [
-            ("u", first, "viridis"),
-            (truth_name, second, "viridis"),
-            (f"log10 |u - {truth_name}|", error, "magma"),
-            ("residual", rest, "coolwarm"),
-        ]
-        for panel, (name, image, colours) in zip(panels, images, strict=True):
-            draw_image(figure, panel, axes, name, image, colours)
-    else:
-        _draw_lines(panels, axes, first, second, error, rest, truth_name)
-    return encode_png(figure)
+        colours = ("viridis", "viridis", "magma", "coolwarm")
+        maps = [HeatMap(*one) for one in zip(names, values, colours, strict=True)]
+        return draw_heat_maps(maps, axes[:2], title)
+    from lrnn_cli.pictures.field_figures import draw_curves  # matplotlib: a second
 
-
-def draw_gradient(
-    axes: Sequence[np.ndarray], u: np.ndarray, gradient: np.ndarray, *, names: Sequence[str], title: str
-) -> bytes:
-    """Return u and the components of its gradient as PNG.
-
-    Args:
-        axes: nodes per axis; three axes are cut in the middle of the last.
-        u: solution (n_1, …, n_d).
-        gradient: the same with d components, (n_1, …, n_d, d).
-        names: of the coordinates.
-        title: a line above.
-    """
-    d = len(axes)
-    figure = new_figure(3.8 * (d + 1), 4.0)
-    figure.suptitle(title, fontsize=10)
-    panels = figure.subplots(1, d + 1)
-    parts = [("u", u)] + [(f"du/d{name}", gradient[..., k]) for k, name in enumerate(names)]
-    for panel, (name, values) in zip(panels, parts, strict=True):
-        cut = values[..., len(axes[2]) // 2] if d == 3 else values
-        if d == 1:
-            panel.plot(axes[0], cut, linewidth=1.0, color="#20639b")
-            panel.set(title=name, xlabel=names[0])
-        else:
-            draw_image(figure, panel, axes, name, cut, "viridis" if name == "u" else "coolwarm", names)
-    return encode_png(figure)
+    parts = list(zip(names, values, strict=True))
+    return draw_curves(parts, axes[0] if axes else u, "x" if axes else "u", title)
 
 
 def log_error(u: np.ndarray, truth: np.ndarray | None) -> np.ndarray | None:
@@ -88,62 +50,3 @@ def log_error(u: np.ndarray, truth: np.ndarray | None) -> np.ndarray | None:
         return None
     scale = float(np.nanmax(np.abs(u))) or 1.0
     return np.log10(np.maximum(np.abs(u - truth), _FLOOR * scale))
-
-
-def draw_image(
-    figure: Figure,
-    panel: Axes,
-    axes: Sequence[np.ndarray],
-    name: str,
-    image: np.ndarray | None,
-    colours: str,
-    names: Sequence[str] = (),
-) -> None:
-    """Draw values over two axes with a scale of colours; coolwarm is centred at 0.
-
-    Args:
-        figure: that holds the panel.
-        panel: where to draw.
-        axes: nodes of both axes.
-        name: title; ": not known" is added where there is no image.
-        image: values (n_1, n_2), or None.
-        colours: name of the scale.
-        names: of the axes; left away when there are none.
-    """
-    panel.set_title(name if image is not None else f"{name}: not known")
-    if image is None:
-        panel.set_axis_off()
-        return
-    limit = float(np.nanmax(np.abs(image))) if colours == "coolwarm" else None
-    extent = (float(axes[0][0]), float(axes[0][-1]), float(axes[1][0]), float(axes[1][-1]))
-    shown = panel.imshow(
-        image.T, origin="lower", extent=extent, cmap=colours, interpolation="nearest",
-        vmin=None if limit is None else -limit, vmax=limit, aspect="auto" if "t" in names else "equal",
-    )  # fmt: skip
-    if names:
-        panel.set(xlabel=names[0], ylabel=names[1])
-    figure.colorbar(shown, ax=panel, shrink=0.8, pad=0.03)
-
-
-def _draw_lines(
-    panels: Sequence[Axes],
-    axes: Sequence[np.ndarray],
-    u: np.ndarray,
-    truth: np.ndarray | None,
-    error: np.ndarray | None,
-    residual: np.ndarray,
-    truth_name: str,
-) -> None:
-    """Draw curves over x in one dimension; for scattered points, values over the solution."""
-    x = axes[0] if axes else u
-    style = "-" if axes else "."
-    label = "x" if axes else "u"
-    parts = [("u", u), (truth_name, truth), (f"log10 |u - {truth_name}|", error), ("residual", residual)]
-    for panel, (name, values) in zip(panels, parts, strict=True):
-        panel.set_title(name if values is not None else f"{name}: not known")
-        if values is None:
-            panel.set_axis_off()
-            continue
-        panel.plot(x, values, style, linewidth=1.0, markersize=2, color="#20639b")
-        panel.set_xlabel(label)
-        panel.grid(alpha=0.3, linewidth=0.5)

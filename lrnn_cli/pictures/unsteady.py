@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lrnn_cli.pictures.field import draw_image, log_error
+from lrnn_cli.pictures.field import log_error
+from lrnn_cli.pictures.field_figures import draw_image
 from lrnn_cli.pictures.figure import encode_png, new_figure
 
 N_CURVES = 5

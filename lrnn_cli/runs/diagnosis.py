@@ -17,7 +17,7 @@ from lrnn_cli.kernels import native
 from lrnn_cli.kernels.dispatch import ENGINES, choose_engine
 from lrnn_cli.runs import provenance
 
-EXTRAS = {"medical": ("pydicom",), "speech": ("pystoi",), "study": ("distributed",)}
+EXTRAS = {"medical": ("pydicom",), "speech": ("pystoi",), "study": ("distributed",), "fem": ("scikit-fem",)}
 
 
 def diagnose() -> dict[str, Any]:

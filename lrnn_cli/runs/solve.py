@@ -88,13 +88,21 @@ def execute_solution(
     threads = resolve_threads(task.settings.threads)
     torch.set_num_threads(threads)
     atomic_write(folder.config, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True).encode())
-    # matplotlib takes half a second to load: meanwhile the solver is busy in LAPACK
-    threading.Thread(target=importlib.import_module, args=("lrnn_cli.pictures.field",), daemon=True).start()
+    # what draws may take a second to load: meanwhile the solver is busy in LAPACK
+    threading.Thread(target=importlib.import_module, args=(task.picture_module,), daemon=True).start()
     began = time.perf_counter()
     log: list[dict[str, Any]] = []
     last = 0.0
     for step in task.steps(should_stop):
-        log.append({"step": step.step, "residual": step.loss, "seconds": step.seconds, "event": step.event})
+        log.append(
+            {
+                "step": step.step,
+                "residual": step.loss,
+                "error": step.error,
+                "seconds": step.seconds,
+                "event": step.event,
+            }
+        )
         last = step.loss
         listener(step)
     solve_s = time.perf_counter() - began

@@ -1,9 +1,8 @@
-"""Measuring a solution: residual, error, bound and a classical reference, on points never solved at."""
+"""Measuring a solution: residual, error and bound, on points never solved at."""
 
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +11,6 @@ import torch
 from torch import Tensor
 
 from lrnn_cli.fitting.fields import Field
-from lrnn_cli.numerics import reference_solvers
-from lrnn_cli.numerics.domains import Box
-from lrnn_cli.numerics.shape import Boundary
 from lrnn_cli.objectives.collocation import measure_scales
 from lrnn_cli.objectives.poisson import Problem
 
@@ -24,8 +20,6 @@ N_QUADRATURE = 4900
 N_BOUNDARY = 600
 _GRID = {1: 1001, 2: 101, 3: 41}
 N_SCATTER = 4096
-_CHEBYSHEV = {1: (16, 32, 64, 128), 2: (16, 24, 32, 48, 64, 96, 128), 3: (16, 24, 32, 48)}
-_DIFFERENCES = {1: 1023, 2: 255, 3: 63}
 
 
 @dataclass(frozen=True)
@@ -51,14 +45,6 @@ class Samples:
     def shape(self) -> tuple[int, ...]:
         """Nodes per axis, or the number of points."""
         return tuple(len(axis) for axis in self.axes) or (len(self.points),)
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A classical solution on the grid of the output, and its record for metrics.json."""
-
-    record: dict[str, Any]
-    values: np.ndarray
 
 
 def sample(problem: Problem, solution: Field, n: int | None) -> Samples:
@@ -164,69 +150,3 @@ def _bound(problem: Problem, residual_l2: float, boundary_error: float) -> float
     if not maximum_principle:
         return None
     return factor * residual_l2 + math.sqrt(problem.domain.volume) * boundary_error
-
-
-def reference(problem: Problem, samples: Samples, kind: str) -> Reference | None:
-    """Solve with a classical method on the same problem, and compare.
-
-    Args:
-        problem: what was solved.
-        samples: the network's solution on a tensor grid.
-        kind: auto, chebyshev or fd.
-
-    Returns:
-        its values and a record with name, nodes per axis, rel_l2 against the exact solution where known,
-        difference between network and reference relative to the reference, and seconds of the run
-        reported; None where no built-in method applies: these take boxes, constant coefficients and
-        Dirichlet data.
-    """
-    domain = problem.domain
-    points, _ = domain.quadrature(300)
-    constant = all(float(v.max() - v.min()) == 0 for v in (problem.a(points), problem.c(points)))
-    dirichlet = all(side for side, _ in problem.sides)
-    if not (isinstance(domain, Box) and samples.axes and constant and dirichlet):
-        return None
-    a, c = float(problem.a(points[:1])), float(problem.c(points[:1]))
-
-    def f(x: np.ndarray) -> np.ndarray:
-        return problem.source_term(torch.from_numpy(x)).numpy()
-
-    def g(x: np.ndarray) -> np.ndarray:
-        return _box_data(problem, domain, torch.from_numpy(x)).numpy()
-
-    name = "chebyshev" if kind == "auto" else kind
-    solver = reference_solvers.chebyshev if name == "chebyshev" else reference_solvers.differences
-    sizes = _CHEBYSHEV[problem.n_inputs] if name == "chebyshev" else (_DIFFERENCES[problem.n_inputs],)
-    values, previous = np.zeros(samples.shape), None
-    seconds, n = 0.0, 0
-    for n in sizes:
-        began = time.perf_counter()
-        values = solver(domain.lower, domain.upper, n, f, g, a, c).at_grid(samples.axes)
-        seconds = time.perf_counter() - began
-        if previous is not None and np.linalg.norm(values - previous) <= 1e-12 * np.linalg.norm(values):
-            break
-        previous = values
-    size = float(np.linalg.norm(values))
-    own = samples.u.reshape(samples.shape)
-    found: dict[str, Any] = {
-        "name": name,
-        "nodes": n + 1,
-        "rel_l2": None,
-        "difference": float(np.linalg.norm(own - values)) / size if size else None,
-        "seconds": round(seconds, 6),
-    }
-    if samples.exact is not None:
-        exact = samples.exact.reshape(samples.shape)
-        norm = float(np.linalg.norm(exact))
-        found["rel_l2"] = float(np.linalg.norm(values - exact)) / norm if norm else None
-    return Reference(found, values)
-
-
-def _box_data(problem: Problem, domain: Box, points: Tensor) -> Tensor:
-    """Return the Dirichlet data at points on the faces of a box."""
-    side = torch.zeros(len(points), dtype=torch.int64)
-    for k in range(points.shape[1]):
-        for end, value in enumerate((domain.lower[k], domain.upper[k])):
-            side[points[:, k] == value] = 2 * k + end
-    where = Boundary(points, torch.zeros_like(points), side, torch.ones(len(points), dtype=torch.float64))
-    return problem.boundary(where)[0].target

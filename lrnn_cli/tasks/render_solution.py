@@ -15,7 +15,6 @@ import torch
 from lrnn_cli.errors import ConfigError, InputError
 from lrnn_cli.fitting.fields import AnyField
 from lrnn_cli.objectives.poisson import Problem
-from lrnn_cli.pictures.field import draw_gradient
 from lrnn_cli.signals.field import encode_csv, encode_npz, encode_vti, read_points
 
 MOST_POINTS = 2**26
@@ -147,6 +146,8 @@ def encode_rendered(place: Place, rendered: Rendered, suffix: str, title: str) -
         raise ConfigError(f"-o: {suffix} needs a grid; write points as .csv or .npz")
     if suffix == ".vti":
         return encode_vti(place.axes, {"u": u, "gradient": gradient})
+    from lrnn_cli.pictures.field_figures import draw_gradient  # matplotlib: a second
+
     if names[0] == "t" and d == 3:  # the last picture of the film
         title = f"{title}, t = {place.axes[0][-1]:g}"
         return draw_gradient(place.axes[1:], u[-1], gradient[-1, ..., 1:], names=names[1:], title=title)

@@ -14,7 +14,7 @@ from lrnn_cli.fitting.catalog_network import choose_config
 from lrnn_cli.fitting.device import resolve_threads
 from lrnn_cli.fitting.enrichment import Enrichment, find_enrichment
 from lrnn_cli.fitting.fields import AnyField
-from lrnn_cli.fitting.levenberg import LM_DIMENSIONS, default_factors, solve_levenberg
+from lrnn_cli.fitting.levenberg import LM_DIMENSIONS, check_size, default_factors, solve_levenberg
 from lrnn_cli.fitting.solve_linear import Solved, SolveStep, solve_linear
 from lrnn_cli.fitting.solve_settings import SolveSettings
 from lrnn_cli.fitting.train_equation import train_network
@@ -24,7 +24,8 @@ from lrnn_cli.objectives.poisson import Problem, ProblemConfig
 from lrnn_cli.objectives.unsteady import compile_equation
 from lrnn_cli.signals.field import encode_csv, encode_npz, encode_vti
 from lrnn_cli.signals.unstructured import encode_vtu
-from lrnn_cli.tasks.measure_poisson import Samples, measure, reference, sample
+from lrnn_cli.tasks.measure_poisson import Samples, measure, sample
+from lrnn_cli.tasks.reference_poisson import Reference, check_reference, reference
 
 UNTIL_LSTSQ = 1e-11
 UNTIL_TRAINED = 1e-7
@@ -72,6 +73,12 @@ class PoissonTask:
             )
         if self.solver == "lm" and not LM_DIMENSIONS[0] <= d <= LM_DIMENSIONS[1]:
             raise ConfigError(f"--solver lm: expected at most {LM_DIMENSIONS[1]} dimensions, got {d}")
+        check_reference(self.problem, settings.reference)
+        if settings.collocation == "adaptive" and self.solver == "lbfgs":
+            raise ConfigError(
+                "--collocation adaptive: lbfgs needs the same points in all steps; "
+                "use --solver lstsq, lm or adam"
+            )
         self.target = settings.until or (UNTIL_LSTSQ if self.solver == "lstsq" else UNTIL_TRAINED)
         self.solved = Solved()
         self.enrichment, notes = find_enrichment(self.problem)
@@ -92,15 +99,11 @@ class PoissonTask:
         """Refuse what is there for steady problems alone.
 
         Raises:
-            ConfigError: when another solver or a classical reference is asked for.
+            ConfigError: when another solver is asked for.
         """
         if self.solver != "lstsq":
             raise ConfigError(
                 f"--solver {self.solver}: unsteady problems (--time-to) are solved by lstsq alone"
-            )
-        if self.settings.reference in ("chebyshev", "fd"):
-            raise ConfigError(
-                f"--reference {self.settings.reference}: for steady problems; none is built in for --time-to"
             )
 
     def _solver(self) -> str:
@@ -123,12 +126,18 @@ class PoissonTask:
                 )
             return None
         if self.solver == "lm" and name == "lrnn" and not s.options:
+            d = self.problem.n_inputs
+            if s.params and s.rank:
+                raise ConfigError("--params sets rank of lrnn: give one of them")
+            check_size((s.rank or 1) * ((s.dbar or default_factors(d)) * (d + 2) + 1))
             return None
         if s.omega is not None:
             raise ConfigError(f"--omega means nothing to --solver {self.solver}; use --set omega_first=…")
         own = {"rank": s.rank, "dbar": s.dbar}
         options = {**s.options, **{key: value for key, value in own.items() if value is not None}}
         config, count = choose_config(name, options, s.params, self.problem.n_inputs)
+        if self.solver == "lm":
+            check_size(count)
         if s.params and abs(count - s.params) > MISSED * s.params:
             self.notes.append(f"{name} has {count} parameters: no width comes nearer to {s.params}")
         return name, config
@@ -144,22 +153,22 @@ class PoissonTask:
         if self.solver == "lm":
             yield from solve_levenberg(
                 self.problem, self.solved, target=self.target, rank=self._rank(), n_factors=s.dbar,
-                omega=s.omega, model=self.model, n_steps=s.steps, seed=s.seed, time_s=s.time_s,
-                threads=threads, should_stop=should_stop,
+                omega=s.omega, model=self.model, collocation=s.collocation, n_steps=s.steps,
+                seed=s.seed, time_s=s.time_s, threads=threads, should_stop=should_stop,
             )  # fmt: skip
             return
         if self.model is not None:
             name, config = self.model
             yield from train_network(
                 self.problem, self.solved, method=self.solver, name=name, config=config, target=self.target,
-                lr=s.lr, n_steps=s.steps, seed=s.seed, time_s=s.time_s, threads=threads,
-                should_stop=should_stop,
+                lr=s.lr, collocation=s.collocation, n_steps=s.steps, seed=s.seed, time_s=s.time_s,
+                threads=threads, should_stop=should_stop,
             )  # fmt: skip
             return
         yield from solve_linear(
             self.problem, self.solved, target=self.target, enrichment=self.enrichment, features=s.features,
-            n_features=s.rank, n_factors=s.dbar or 2, omega=s.omega, seed=s.seed, time_s=s.time_s,
-            should_stop=should_stop,
+            collocation=s.collocation, n_features=s.rank, n_factors=s.dbar or 2, omega=s.omega, seed=s.seed,
+            time_s=s.time_s, should_stop=should_stop,
         )  # fmt: skip
 
     def _rank(self) -> int | None:
@@ -167,8 +176,6 @@ class PoissonTask:
         s, d = self.settings, self.problem.n_inputs
         if s.params is None or self.model is not None:
             return s.rank
-        if s.rank is not None:
-            raise ConfigError("--params sets rank of lrnn: give one of them")
         return max(1, s.params // ((s.dbar or default_factors(d)) * (d + 2) + 1))
 
     def evaluate(self, solution: AnyField) -> SolvedProblem:
@@ -188,13 +195,21 @@ class PoissonTask:
         if not np.isfinite(samples.u[inside]).all():
             raise FitError("the solution holds NaN or infinite values")
         metrics = measure(self.problem, solution, samples)
-        kind = self.settings.reference
-        found = None if kind == "none" else reference(self.problem, samples, kind)
+        found = self._reference(samples)
         metrics["reference"] = None if found is None else found.record
         truth, name = samples.exact, "exact"
         if truth is None and found is not None:
             truth, name = found.values, found.record["name"]
         return SolvedProblem(metrics, samples, truth, name, self._summary(solution, metrics))
+
+    def _reference(self, samples: Samples) -> Reference | None:
+        """Run the classical solver; one that fails costs a word, not the solution."""
+        kind = self.settings.reference
+        try:
+            return None if kind == "none" else reference(self.problem, samples, kind)
+        except ValueError as error:
+            self.solved.notes.append(f"--reference {kind}: {error}")
+            return None
 
     def _summary(self, solution: AnyField, metrics: dict[str, Any]) -> str:
         about = self.solved.about
@@ -246,13 +261,22 @@ class PoissonTask:
         files["solution.npz"] = encode_npz({**grid, **arrays})
         return files
 
+    @property
+    def picture_module(self) -> str:
+        """Name of the module that draws the preview, to be loaded while the solver is busy."""
+        if self.problem.n_time:
+            return "lrnn_cli.pictures.unsteady"
+        plane = self.problem.n_inputs in (2, 3)
+        return "lrnn_cli.pictures.field" if plane else "lrnn_cli.pictures.field_figures"
+
     def picture(self, solved: SolvedProblem) -> bytes:
         """Return u | exact or reference | log error | residual as PNG."""
-        from lrnn_cli.pictures.field import draw_field  # matplotlib: half a second
-        from lrnn_cli.pictures.unsteady import draw_unsteady
-
         samples, shape = solved.samples, solved.samples.shape
-        draw = draw_unsteady if self.problem.n_time else draw_field
+        draw: Callable[..., bytes]
+        if self.problem.n_time:
+            from lrnn_cli.pictures.unsteady import draw_unsteady as draw
+        else:
+            from lrnn_cli.pictures.field import draw_field as draw
         return draw(
             samples.axes,
             samples.u.reshape(shape),

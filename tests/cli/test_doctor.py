@@ -9,6 +9,8 @@ import torch
 
 from tests.cli.conftest import Lrnn
 
+EXTRAS = (("medical", "pydicom"), ("speech", "pystoi"), ("study", "distributed"), ("fem", "skfem"))
+
 
 def test_the_record(lrnn: Lrnn, tmp_path: Path) -> None:
     done = lrnn("doctor", "--json", env={"LRNN_CACHE": str(tmp_path / "cache")})
@@ -29,7 +31,7 @@ def test_the_record(lrnn: Lrnn, tmp_path: Path) -> None:
     assert len(record["devices"]) > 1 or torch.cuda.is_available()
     assert "WAV" in record["codecs"]["soundfile"]["formats"]
     assert record["codecs"]["pillow"]["jpg"]
-    for name, package in (("medical", "pydicom"), ("speech", "pystoi"), ("study", "distributed")):
+    for name, package in EXTRAS:
         present = importlib.util.find_spec(package) is not None
         assert record["extras"][name]["present"] == present
         assert present or record["extras"][name]["install"] == f"pip install 'lrnn[{name}]'"
@@ -45,7 +47,7 @@ def test_what_is_absent_is_told_with_the_remedy(lrnn: Lrnn, tmp_path: Path) -> N
     assert "would be fused: no C compiler on this machine" in lines["engine auto"]
     assert "NOT writable: set LRNN_CACHE" in lines["cache"]
     assert lines["python"].endswith(".".join(map(str, sys.version_info[:3])))
-    for name, package in (("medical", "pydicom"), ("speech", "pystoi"), ("study", "distributed")):
+    for name, package in EXTRAS:
         if importlib.util.find_spec(package) is None:
             assert lines[f"lrnn[{name}]"].endswith(f"absent; pip install 'lrnn[{name}]'")
     assert len({line.index(line.split("  ")[-1].strip()) for line in done.out.splitlines()[:3]}) == 1

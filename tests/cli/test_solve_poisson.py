@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from lrnn_cli.cli.app import main
 from lrnn_cli.cli.problem_flags import parse_domain
 from lrnn_cli.errors import ConfigError
+from tests.cli.conftest import Lrnn
 from tests.conftest import RunLrnn
 
 QUICK = ["--rank", "200", "--omega", "5", "--features", "product", "--threads", "1", "--grid", "21"]
@@ -154,11 +156,27 @@ def test_no_run_is_overwritten_unasked(capsys: pytest.CaptureFixture[str]) -> No
         (["--f", "(" * 3000 + "1"], "nested brackets"),
         (["--f", "sinn(x)"], "did you mean sin"),
         (["--f", "1/0"], "not finite in the domain"),
+        (["--f", "log(x - 2)"], "f: not finite in the domain, first at "),
+        (["--f", "1", "--dirichlet", "1/x"], "boundary data: not finite"),
+        (["--f", "1", "--param", "k=nan"], "parameters"),
+        (["--problem", "high-frequency", "--k", "nan"], "finite"),
+        (["--f", "1", "--c", "0/0"], "c: not finite"),
+        (["--f", "1", "--a", "x - 1"], "a: expected positive values"),
+        (["--f", "1", "--reference", "spectral"], "chebyshev"),
+        (["--f", "1", "--reference", "fd", "--domain", "disc:0,0:1"], "--reference fd: takes boxes"),
+        (["--f", "1", "--reference", "chebyshev", "--a", "1+x"], "--reference chebyshev: takes boxes"),
+        (["--f", "1", "--reference", "fem", "--dim", "3"], "in the plane, got 3 dimensions"),
+        (["--f", "1", "--collocation", "lattice"], "gauss"),
+        (
+            ["--f", "1", "--collocation", "adaptive", "--model", "siren", "--solver", "lbfgs"],
+            "--collocation adaptive: lbfgs needs the same points",
+        ),
         (["--f", "nan"], "unknown name"),
         ([], "give f"),
         (["--problem", "l-shap"], "did you mean 'l-shape'"),
         (["--domain", "polygon:", "--f", "1"], "--domain: expected"),
         (["--domain", "polygon:0,0:1,1", "--f", "1"], "at least 3"),
+        (["--domain", "polygon:0,0:1,1:2,2", "--f", "1"], "empty, the vertices lie on one line"),
         (["--domain", "polygon:0,0:1,1:1,0:0,1", "--f", "1"], "cross or touch"),
         (["--domain", "box:0,0:1", "--f", "1"], "--domain: expected"),
         (["--domain", "disc:0,0:nan", "--f", "1"], "finite|radius"),
@@ -191,14 +209,72 @@ def test_no_run_is_overwritten_unasked(capsys: pytest.CaptureFixture[str]) -> No
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else None,
 )
-def test_bad_input_is_one_line(capsys: pytest.CaptureFixture[str], args: list[str], message: str) -> None:
-    code, out, err = run(capsys, *args)
+def test_bad_input_is_one_line(lrnn: Lrnn, tmp_path: Path, args: list[str], message: str) -> None:
+    done = lrnn("solve-poisson", *args)
+    done.refused(2)
+    assert re.search(message, done.err), done.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_finite_elements_beside_the_network(lrnn: Lrnn) -> None:
+    disc = ("--domain", "disc:0,0:1", "--reference", "fem", "--json", *QUICK)
+    done = lrnn("solve-poisson", *disc, "--manufacture", "(1 - x^2 - y^2)*cos(x)", "-o", "known")
+    assert done.code == 0, done.err
+    found = done.json()["metrics"]["reference"]
+    assert found["name"] == "fem"
+    assert found["rel_l2"] < 1e-5
+    mixed = ("--f", "1", "--dirichlet", "outer=x", "--neumann", "inner=y", "-o", "unknown")
+    done = lrnn("solve-poisson", *disc, "--domain", "annulus:0,0:0.5:1", *mixed)
+    assert done.code == 0, done.err
+    found = done.json()["metrics"]["reference"]
+    assert found["rel_l2"] is None
+    assert found["difference"] < 5e-2  # 200 features resolve no more
+
+
+def test_finite_elements_are_an_extra(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "skfem", None)
+    code, _, err = run(capsys, "--f", "1", "--reference", "fem")
     assert code == 2
-    assert out == ""
-    lines = [line for line in err.splitlines() if line.startswith("lrnn: error")]
-    assert len(lines) == 1
-    assert re.search(message, lines[0]), lines[0]
-    assert "Traceback" not in err
+    assert "--reference fem: needs scikit-fem: pip install 'lrnn[fem]'" in err
+
+
+def test_a_reference_that_fails_costs_a_word_and_not_the_solution(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*args: object) -> None:
+        raise ValueError("finite elements: the system is singular")
+
+    monkeypatch.setattr("lrnn_cli.numerics.finite_elements.solve", fails)
+    code, out, err = run(capsys, "--f", "1", "--reference", "fem", "--json", *QUICK)
+    assert code == 0
+    record = json.loads(out)
+    assert record["metrics"]["reference"] is None
+    assert "--reference fem: finite elements: the system is singular" in record["input"]["notes"]
+    assert "--reference fem: finite elements: the system is singular" in err
+
+
+@pytest.mark.parametrize("kind", ["gauss", "sobol", "adaptive"])
+def test_kinds_of_points(lrnn: Lrnn, tmp_path: Path, kind: str) -> None:
+    bump = ("--manufacture", "sin(pi*x)*sin(2*pi*y)", "--collocation", kind, *QUICK)
+    done = lrnn("solve-poisson", *bump, "--json", "-o", "run")
+    assert done.code == 0, done.err
+    record = done.json()
+    assert record["metrics"]["rel_l2"] < 1e-3
+    assert record["model"]["config"]["collocation"] == kind
+    assert record["model"]["config"]["adaptations"] <= (2 if kind == "adaptive" else 0)  # of the best system
+    log = [json.loads(line) for line in (tmp_path / "run/train.jsonl").read_text().splitlines()]
+    assert len(log) == (3 if kind == "adaptive" else 1)
+    assert log[-1]["error"] < 1e-3
+    assert "residual" in done.err and "  error " in done.err
+    assert "  loss " not in done.err
+
+
+def test_a_resonance_is_told(lrnn: Lrnn) -> None:
+    done = lrnn("solve-poisson", "--f", "1", "--c", "-2*pi^2", *QUICK)
+    assert done.code == 0, done.err
+    assert "the system is singular or the solution is not smooth" in done.err
 
 
 def test_shapes_are_read() -> None:

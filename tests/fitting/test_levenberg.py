@@ -9,8 +9,10 @@ from lrnn_cli.errors import ConfigError
 from lrnn_cli.fitting.blocks import BlockRunner
 from lrnn_cli.fitting.catalog_network import choose_config, start_catalog_network
 from lrnn_cli.fitting.levenberg import State, levenberg_step, lower_gram, solve_levenberg
+from lrnn_cli.fitting.linear_jacobian import LayerWatch, linear_layers
 from lrnn_cli.fitting.product_network import start_network
 from lrnn_cli.fitting.solve_linear import Solved
+from lrnn_cli.numerics.taylor import lift
 from lrnn_cli.objectives.collocation import collocate, measure_scales
 from lrnn_cli.objectives.named_problems import named_problem
 from lrnn_cli.objectives.poisson import Problem, ProblemConfig, compile_problem
@@ -34,6 +36,35 @@ def test_jacobian_equals_differentiation(exact: str, n_factors: int) -> None:
     )
     torch.testing.assert_close(residual, network.residual(rows, RUNNER))
     torch.testing.assert_close(jacobian, reference, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("name", "at_once"),
+    [("siren", True), ("mlp-tanh", True), ("spder", True), ("fourier", True), ("mfn", None), ("lrnn", False)],
+)
+@pytest.mark.parametrize("exact", ["x*(1-x)*y*(1-y)", "exp(x*y)"])
+def test_linear_layers_need_one_backward_pass(name: str, at_once: bool | None, exact: str) -> None:
+    found = problem(exact)
+    rows = collocate(found, 300, measure_scales(found)).rows
+    config, _ = choose_config(name, {}, 150, 2)
+    network = start_catalog_network(found, name, config, 0, rows, RUNNER)
+    if at_once is not None:
+        assert bool(linear_layers(network.module)) == at_once
+    runner = BlockRunner(torch.device("cpu"), threads=2)
+    residual, jacobian = network.jacobian(rows, runner)
+    runner.close()
+    by_rows = network._jacobian_by_rows(rows, RUNNER)
+    torch.testing.assert_close(residual, by_rows[0])
+    torch.testing.assert_close(jacobian, by_rows[1], rtol=1e-9, atol=1e-9 * float(jacobian.abs().max()))
+    assert not any(layer._forward_hooks for layer in linear_layers(network.module).values())
+
+
+def test_a_layer_that_is_called_twice_is_left_to_the_other_way() -> None:
+    layer = torch.nn.Linear(2, 2).double()
+    x = lift(torch.rand(5, 2, dtype=torch.float64), torch.zeros(2).double(), torch.ones(2).double())
+    weights = dict(layer.named_parameters())
+    with LayerWatch({"": layer}) as watch:
+        assert watch.jacobian(lambda w: layer(layer(x)).value[:, 0], weights) is None
 
 
 @pytest.mark.parametrize("name", ["lrnn", "siren", "kan"])

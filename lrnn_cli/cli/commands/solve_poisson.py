@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from lrnn_cli.cli import options as o
+from lrnn_cli.cli.loading import no_garbage
 from lrnn_cli.cli.render import Talk
 from lrnn_cli.cli.shared import MACHINE, MESSAGES, MODEL, RUN_FOLDER, SETTINGS, TRAIN, only, takes
 from lrnn_cli.errors import ConfigError
@@ -97,6 +98,13 @@ Features = Annotated[
         "--features", metavar="auto|product|separable", panel=SOLVER, help="Features of the least squares."
     ),
 ]
+CollocationKind = Annotated[
+    str | None,
+    _option(
+        "--collocation", metavar="auto|gauss|sobol|adaptive", panel=SOLVER,
+        help="Where the equation is asked for: quadrature nodes, Sobol points, or half by the residual.",
+    ),
+]  # fmt: skip
 Omega = Annotated[
     float | None,
     _option(
@@ -117,7 +125,10 @@ Enrich = Annotated[
 Reference = Annotated[
     str | None,
     _option(
-        "--reference", metavar="auto|chebyshev|fd|none", panel=SOLVER, help="Classical solver beside it."
+        "--reference",
+        metavar="auto|chebyshev|fd|fem|none",
+        panel=SOLVER,
+        help="Classical solver beside it: spectral or differences on boxes, finite elements in the plane.",
     ),
 ]
 GridNodes = Annotated[
@@ -134,8 +145,9 @@ _SHARED = (
     MESSAGES,
 )
 _SOLVE_FLAGS = (
-    "solver model params lr features rank dbar omega until steps enrich reference grid seed threads".split()
-)
+    "solver model params lr features collocation rank dbar omega until steps enrich reference grid seed "
+    "threads"
+).split()
 
 
 @takes(..., *_SHARED)
@@ -157,6 +169,7 @@ def command(
     param: Param = None,
     solver: Solver = None,
     features: Features = None,
+    collocation: CollocationKind = None,
     omega: Omega = None,
     until: UntilResidual = None,
     enrich: Enrich = None,
@@ -183,21 +196,22 @@ def command(
     # read when torch loads: threads that wait sleep, and leave a busy machine to those that work
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-    from lrnn_cli.cli.problem_flags import resolve_problem
+    with no_garbage():
+        from lrnn_cli.cli.problem_flags import resolve_problem
 
-    settings = resolve_problem(flags, _SOLVE_FLAGS)
-    tree = settings.model_dump(mode="json", exclude_none=True)
-    if shared["print_config"]:
-        import yaml
+        settings = resolve_problem(flags, _SOLVE_FLAGS)
+        tree = settings.model_dump(mode="json", exclude_none=True)
+        if shared["print_config"]:
+            import yaml
 
-        talk.out(yaml.safe_dump(tree, sort_keys=False).rstrip())
-        return 0
+            talk.out(yaml.safe_dump(tree, sort_keys=False).rstrip())
+            return 0
 
-    from lrnn_cli.cli.interrupts import StopFlag
-    from lrnn_cli.runs.solve import SolutionFolder, execute_solution
-    from lrnn_cli.tasks.solve_poisson import PoissonTask
+        from lrnn_cli.cli.interrupts import StopFlag
+        from lrnn_cli.runs.solve import SolutionFolder, execute_solution
+        from lrnn_cli.tasks.solve_poisson import PoissonTask
 
-    task = PoissonTask(settings.problem, settings.solve)
+        task = PoissonTask(settings.problem, settings.solve)
     name = settings.problem.name
     folder = SolutionFolder(Path(output or f"runs/{name}/{task.solver}-s{settings.solve.seed}"))
     if shared["dry_run"]:
