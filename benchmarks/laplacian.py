@@ -1,6 +1,6 @@
 """Laplacian of product networks: closed form with Gram entries against nested reverse differentiation.
 
-    python -m benchmarks.laplacian [--points 1024] [--rank 64] [--dbar 4] [--repeats 7] [--threads 2]
+    python -m benchmarks.laplacian [--points 1024] [--rank 64] [--dbar 4] [--repeats 15] [--threads 1]
 
 One measurement is what a training step needs: u, ∇u, Δu at all points and the gradient of |Δu|² by all
 weights. Each way runs in a process of its own, so that peak memory is its own: the extra memory is the peak
@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.machine import save, spread
+from lrnn_cli.fitting.allocator import keep_freed_memory
 from lrnn_cli.numerics.calculus import product_jet, sine_factors
 from lrnn_cli.numerics.jets import Jet, nested
 from lrnn_cli.numerics.product_jacobian import product_gradient
@@ -68,6 +69,7 @@ def measure(
 ) -> dict[str, object]:
     """Time passes in this process."""
     torch.set_num_threads(threads)
+    keep_freed_memory()  # as the program does
     generator = torch.Generator().manual_seed(0)
 
     def draw(*shape: int) -> Tensor:
@@ -97,7 +99,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    for name, default in (("points", 1024), ("rank", 64), ("dbar", 4), ("repeats", 7), ("threads", 2)):
+    for name, default in (("points", 1024), ("rank", 64), ("dbar", 4), ("repeats", 15), ("threads", 1)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--way", choices=WAYS)
     parser.add_argument("--dim", type=int, default=2)
