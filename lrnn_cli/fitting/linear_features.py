@@ -24,7 +24,7 @@ from torch import Tensor
 from lrnn_cli.errors import FitError
 from lrnn_cli.numerics.calculus import product_jet, product_rows, sine_factors
 from lrnn_cli.numerics.jets import Jet
-from lrnn_cli.numerics.rows import BLOCK, Rows, block_rows, in_blocks
+from lrnn_cli.numerics.rows import BLOCK, Rows, block_rows, in_blocks, map_blocks
 
 TIKHONOV = 1e-13
 AMPLITUDE = 1.2  # of sin in a factor 1 + D^(-1/2) · 1.2 · sin z
@@ -126,7 +126,7 @@ def solve_columns(columns: Tensor, target: Tensor) -> Tensor:
 
 def jet_in_blocks(jet: Callable[[Tensor], Jet], points: Tensor, size: int = BLOCK) -> Jet:
     """Return a jet at points (n, d), computed in blocks of `size` points."""
-    parts = [jet(points[start : start + size]) for start in range(0, len(points), size)]
+    parts = map_blocks(lambda span: jet(points[span]), len(points), size)
     if not parts:
         return Jet(points.new_zeros(0), points.new_zeros(points.shape[1], 0), points.new_zeros(0))
     return Jet(

@@ -12,13 +12,16 @@ and so are the same conditions on N when u = m N with a mask m (`Rows.through`).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from lrnn_cli.numerics.jets import Jet
 
+T = TypeVar("T")
 BLOCK = 128  # rows worked on at once where nothing is known of their columns
 _ENTRIES = 2**16  # of an intermediate array: half a megabyte, so that a few of them stay in the cache
 _ROWS = (16, 512)  # fewest and most per block
@@ -94,11 +97,35 @@ def block_rows(n_columns: int) -> int:
     return min(max(_ENTRIES // max(n_columns, 1), _ROWS[0]), _ROWS[1])
 
 
+def map_blocks(function: Callable[[slice], T], n: int, size: int) -> list[T]:
+    """Return function(span) for the spans of at most `size` that make up range(n), in their order.
+
+    Spans go to as many threads as torch may use, one thread each: many small operations gain nothing from
+    threads inside of them.
+    """
+    spans = [slice(start, start + size) for start in range(0, n, size)]
+    threads = min(torch.get_num_threads(), len(spans))
+    if threads < 2:
+        return [function(span) for span in spans]
+    before, grad = torch.get_num_threads(), torch.is_grad_enabled()
+
+    def alike(span: slice) -> T:
+        with torch.set_grad_enabled(grad):  # a thread of its own starts with gradients on
+            return function(span)
+
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(alike, spans))
+    finally:
+        torch.set_num_threads(before)  # part of what a thread sets holds for all
+
+
 def in_blocks(columns: Callable[[Rows], Tensor], rows: Rows, n_columns: int) -> Tensor:
     """Return a function of rows, (n, k), computed in blocks of rows."""
     result = rows.points.new_empty(len(rows), n_columns)
-    size = block_rows(n_columns)
-    for start in range(0, len(rows), size):
-        span = slice(start, start + size)
+
+    def fill(span: slice) -> None:
         result[span] = columns(rows.take(span))
+
+    map_blocks(fill, len(rows), block_rows(n_columns))
     return result
