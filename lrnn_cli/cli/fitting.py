@@ -13,7 +13,7 @@ from lrnn_cli.cli import failures
 from lrnn_cli.cli.failures import ExitCode
 from lrnn_cli.cli.interrupts import StopFlag
 from lrnn_cli.cli.render import Talk
-from lrnn_cli.errors import ConfigError, FitError, InputError
+from lrnn_cli.errors import CheckpointError, ConfigError, FitError, InputError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -158,7 +158,7 @@ def run_inputs(
                 failures.report(error, verbose=talk.level > 0)
             if should_stop():
                 break
-        kept = choices.output != "-"
+        kept = choices.output != "-" and not choices.dry_run
         should_stop.finish(
             "stopped and saved; --resume with the same options goes on from there" if kept else "stopped"
         )
@@ -202,11 +202,6 @@ def _run_one(
     try:
         output = temporary.name if temporary else choices.output
         folder = RunFolder(_folder_for(name, stem, settings, output, many, taken))
-        if (choices.skip_existing or choices.resume) and not choices.force and folder.is_done():
-            talk.note(f"{name}: done already, in {folder.path}")
-            record = folder.read_metrics()
-            talk.result(f"{name}: done already -> {folder.path}", record)
-            return
         signal = kind.read(name, sys.stdin.buffer.read() if name == "-" else None)
         for note in signal.notes:
             talk.note(f"{name}: {note}")
@@ -217,8 +212,6 @@ def _run_one(
         if choices.dry_run:
             _say_plan(talk, name, folder.path, plan, settings, dump(settings))
             return
-        if temporary is None:
-            folder.claim(force=choices.force, resume=choices.resume)
         request = Request(
             task=task,
             plan=plan,
@@ -228,6 +221,14 @@ def _run_one(
             load_s=time.perf_counter() - began,
             preset=preset,
         )
+        if (choices.skip_existing or choices.resume) and not choices.force and folder.is_done():
+            record = folder.read_metrics()
+            said = _done_already(record, request, folder.path, resume=choices.resume)
+            talk.note(f"{name}: {said}, in {folder.path}")
+            talk.result(f"{name}: {said} -> {folder.path}", record)
+            return
+        if temporary is None:
+            folder.claim(force=choices.force, resume=choices.resume)
         talk.debug(
             f"{plan.model_name}: {plan.n_params} parameters, engine {plan.engine.name} ({plan.engine.reason})"
         )
@@ -243,6 +244,25 @@ def _run_one(
     finally:
         if temporary is not None:
             temporary.cleanup()
+
+
+def _done_already(record: dict[str, Any], request: Any, path: Path, *, resume: bool) -> str:
+    """Say that a finished run is the one asked for.
+
+    Raises:
+        CheckpointError: when it is of another input, or, to be resumed, of other settings.
+    """
+    if record.get("input", {}).get("sha256") != request.task.signal.sha256:
+        what = "of another input"
+    elif record.get("run_key") == request.run_key():
+        return "done already"
+    elif resume:
+        what = "with other settings, and nothing is left to resume"
+    else:
+        return "done already, with other settings"
+    raise CheckpointError(
+        f"{path}: holds a finished run {what}; --force overwrites it, -o chooses another folder"
+    )
 
 
 def _say_plan(talk: Talk, name: str, folder: Path, plan: Any, settings: Any, tree: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_NOTICE = b"\nlrnn: stopping after this step; the same signal again aborts at once\n"
+_NOTICE = b"lrnn: stopping after this step; the same signal again aborts at once\n"
 
 Handler = Callable[[int, FrameType | None], None]
 
@@ -113,7 +113,8 @@ class StopFlag:
             self.signum = signum
             if self.announce:
                 try:
-                    os.write(2, _NOTICE)  # not sys.stderr: the signal may have come in the middle of a print
+                    line = b"\n" + _NOTICE if os.isatty(2) else _NOTICE  # below a progress bar
+                    os.write(2, line)  # not sys.stderr: the signal may have come in the middle of a print
                 except OSError:
                     pass
             return

@@ -239,7 +239,7 @@ Schedule = Annotated[
         "--schedule",
         panel=TRAINING,
         metavar="NAME",
-        help="How the learning rate falls: exp:0.05, cos:0, linear:0, step:100:0.8 or const.",
+        help="How the learning rate falls: exp:END, cos:END, linear:END, inverse:END, step:EVERY:FACTOR or const; exp:0.05 ends at 5 %.",
     ),
 ]
 Optimizer = Annotated[

@@ -5,6 +5,7 @@ values, the grid and what the writer of the signal needs, so that a file alone s
 anywhere.
 """
 
+import hashlib
 import json
 import math
 from dataclasses import dataclass, field
@@ -70,7 +71,17 @@ class Fitted:
 def encode(tensors: dict[str, Tensor], header: dict[str, Any]) -> bytes:
     """Return a safetensors file with the header as JSON; the same content gives the same bytes."""
     kept = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    header = {**header, "tensors_sha256": _digest(kept)}
     return safetensors.torch.save(kept, metadata={"lrnn": json.dumps(header, sort_keys=True)})
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    """Return the digest of names, types, shapes and bytes, so that damage to a weight does not go unnoticed."""
+    result = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        result.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        result.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy())
+    return result.hexdigest()
 
 
 def encode_fitted(fitted: Fitted) -> bytes:
@@ -85,7 +96,7 @@ def read(path: Path, expected_format: str) -> tuple[dict[str, Tensor], dict[str,
         the tensors by name, on the CPU, and the header.
 
     Raises:
-        CheckpointError: when the file is missing, truncated, foreign or of another format.
+        CheckpointError: when the file is missing, truncated, damaged, foreign or of another format.
     """
     if path.exists() and not path.is_file():
         raise CheckpointError(f"{path}: not a file; name a checkpoint")
@@ -103,6 +114,9 @@ def read(path: Path, expected_format: str) -> tuple[dict[str, Tensor], dict[str,
         raise CheckpointError(f"{path}: a safetensors file, but not written by lrnn (no lrnn header)")
     if header["format"] != expected_format:
         raise CheckpointError(f"{path}: expected format {expected_format}, got {header['format']!r}")
+    digest = header.pop("tensors_sha256", None)  # None: written before it was stored
+    if digest is not None and digest != _digest(tensors):
+        raise CheckpointError(f"{path}: the weights are damaged (their sha256 is not the one stored)")
     return tensors, header
 
 

@@ -53,3 +53,11 @@ def device_name(device: torch.device) -> str:
         return names[0] if names else platform.processor()
     except OSError:
         return platform.processor() or platform.machine()
+
+
+def machine_memory_mb() -> int | None:
+    """Return the MiB of main memory of this machine, None where the system does not tell."""
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**20)
+    except (AttributeError, OSError, ValueError):
+        return None

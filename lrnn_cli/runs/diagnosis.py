@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from lrnn_cli.errors import ConfigError
-from lrnn_cli.fitting.device import device_name, resolve_threads
+from lrnn_cli.fitting.device import device_name, machine_memory_mb, resolve_threads
 from lrnn_cli.kernels import native
 from lrnn_cli.kernels.dispatch import ENGINES, choose_engine
 from lrnn_cli.runs import provenance
@@ -51,7 +51,9 @@ def _tell(look: Callable[[], Any]) -> Any:
 
 def _devices() -> list[dict[str, Any]]:
     cpu = torch.device("cpu")
-    found: list[dict[str, Any]] = [{"device": "cpu", "name": device_name(cpu), "memory_mb": _memory_mb()}]
+    found: list[dict[str, Any]] = [
+        {"device": "cpu", "name": device_name(cpu), "memory_mb": machine_memory_mb()}
+    ]
     if torch.cuda.is_available():
         for k in range(torch.cuda.device_count()):
             memory = torch.cuda.get_device_properties(k).total_memory
@@ -65,13 +67,6 @@ def _devices() -> list[dict[str, Any]]:
         )
         found.append({"device": "cuda", "name": None, "problem": reason})
     return found
-
-
-def _memory_mb() -> int | None:
-    try:
-        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**20)
-    except (AttributeError, OSError, ValueError):
-        return None
 
 
 def _threads() -> dict[str, Any]:

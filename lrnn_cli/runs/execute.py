@@ -181,6 +181,7 @@ def _record(
     return {
         "schema": SCHEMA,
         "status": STATUS[outcome],
+        "run_key": request.run_key(),
         "command": request.command,
         "input": {
             "path": signal.path,

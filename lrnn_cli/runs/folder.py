@@ -146,6 +146,12 @@ class RunFolder:
         except CheckpointError:
             return False
 
+    def _status(self) -> str:
+        try:
+            return str(self.read_metrics().get("status"))
+        except CheckpointError:
+            return "metrics.json is damaged"
+
     def is_unfinished(self) -> bool:
         """Tell whether an interrupted or killed run can be continued here."""
         return self.state.exists()
@@ -159,13 +165,17 @@ class RunFolder:
         """Make the folder ready for a run, and refuse to overwrite one unasked.
 
         Raises:
-            OutputError: when a run lies here and neither force nor resume allows to go on.
+            OutputError: when a run lies here and neither force nor resume allows to go on; a run that ended,
+                well or not, is not resumed.
         """
         if resume and self.is_unfinished():
             return
         if self.occupied():
-            if not (force or resume):
+            # resuming may start over what was killed before its first state was kept, nothing else
+            if not (force or (resume and not self.metrics.exists())):
                 what = "an unfinished run; --resume continues it" if self.is_unfinished() else "a run already"
+                if resume:
+                    what = f"a run that ended ({self._status()}): nothing to resume"
                 raise OutputError(
                     f"{self.path} holds {what}; --force overwrites it, -o chooses another folder"
                 )

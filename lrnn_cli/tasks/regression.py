@@ -10,10 +10,10 @@ from typing import Any, Protocol
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
-from lrnn_cli.errors import ConfigError
+from lrnn_cli.errors import ConfigError, DeviceError
 from lrnn_cli.fitting.blocks import BlockRunner
 from lrnn_cli.fitting.checkpoint import Fitted
-from lrnn_cli.fitting.device import resolve_device, resolve_threads
+from lrnn_cli.fitting.device import machine_memory_mb, resolve_device, resolve_threads
 from lrnn_cli.fitting.loop import Step, Trainer
 from lrnn_cli.fitting.resume import encode_state, restore_state
 from lrnn_cli.fitting.settings import FitSettings
@@ -92,7 +92,7 @@ def make_plan(signal: Signal, choice: ModelChoice, fit: FitSettings) -> Plan:
 
     Raises:
         ConfigError: when options do not fit the model.
-        DeviceError: when the device is absent.
+        DeviceError: when the device is absent, or the machine's memory too small.
     """
     places, n_outputs = signal.places, signal.n_channels
     n_points, n_inputs = places.size, places.ndim
@@ -129,6 +129,15 @@ def make_plan(signal: Signal, choice: ModelChoice, fit: FitSettings) -> Plan:
         if family is not None
         else Engine("torch", "the model has no product layer")
     )
+    memory_mb = _memory_mb(
+        choice.name, config, engine, n_params, n_points, n_inputs, n_outputs, runner, threads
+    )
+    here = machine_memory_mb() if device.type == "cpu" else None
+    if here is not None and memory_mb > here:
+        raise DeviceError(
+            f"{n_params} parameters would take about {memory_mb:.0f} MB, this machine has {here} MB; "
+            "use a smaller model (--params)"
+        )
     return Plan(
         model_name=choice.name,
         config=config,
@@ -143,9 +152,7 @@ def make_plan(signal: Signal, choice: ModelChoice, fit: FitSettings) -> Plan:
         device=device,
         threads=threads,
         engine=engine,
-        memory_mb=_memory_mb(
-            choice.name, config, engine, n_params, n_points, n_inputs, n_outputs, runner, threads
-        ),
+        memory_mb=memory_mb,
         notes=tuple(notes),
     )
 
