@@ -5,8 +5,8 @@
 `benchmarks.image` ends SIREN with full batches after a minute, before it has reached 35 dB. Here it goes on,
 and its steps are counted: with a constant rate they depend neither on the budget nor on what else the machine
 does. Seconds are steps times the seconds of a full-batch step: of plain, uncompiled SIREN from
-`results/step_fast.json`, and in this tool's blocks from the runs of `results/image_camera256.json`, from which
-LRNN's seconds are taken.
+`results/step_fast.json`, and in this tool's blocks from the runs of `results/image_camera256.json`, from
+which LRNN's seconds are taken.
 """
 
 import argparse

@@ -249,6 +249,9 @@ def _run_one(
 def _done_already(record: dict[str, Any], request: Any, path: Path, *, resume: bool) -> str:
     """Say that a finished run is the one asked for.
 
+    Returns:
+        words for the user.
+
     Raises:
         CheckpointError: when it is of another input, or, to be resumed, of other settings.
     """

@@ -239,7 +239,8 @@ Schedule = Annotated[
         "--schedule",
         panel=TRAINING,
         metavar="NAME",
-        help="How the learning rate falls: exp:END, cos:END, linear:END, inverse:END, step:EVERY:FACTOR or const; exp:0.05 ends at 5 %.",
+        help="How the learning rate falls: exp, cos, linear or inverse with :END (exp:0.05 ends at 5 %), "
+        "step:EVERY:FACTOR or const.",
     ),
 ]
 Optimizer = Annotated[

@@ -76,7 +76,7 @@ def encode(tensors: dict[str, Tensor], header: dict[str, Any]) -> bytes:
 
 
 def _digest(tensors: dict[str, Tensor]) -> str:
-    """Return the digest of names, types, shapes and bytes, so that damage to a weight does not go unnoticed."""
+    """Return the digest of names, types, shapes and bytes: damage to a weight does not go unnoticed."""
     result = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         result.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
