@@ -44,7 +44,9 @@ def parse_count(text: str) -> int:
     value = float(found[1].replace("_", "")) * _SCALE[found[2].lower()] if found else math.nan
     whole = round(value) if math.isfinite(value) else 0
     if whole < 1 or abs(value - whole) > 1e-9 * whole:
-        raise ConfigError(f"{text!r} is not a count; write a whole number like 200000, 200k or 1.5M")
+        raise ConfigError(
+            f"{text!r} is not a count; write a whole number from 1 on, like 200000, 200k or 1.5M"
+        )
     return whole
 
 

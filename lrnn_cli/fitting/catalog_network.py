@@ -8,9 +8,11 @@ sides of the equation are of one size; the weights then need not grow.
 
 from __future__ import annotations
 
+import copy
+import threading
 import warnings
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +51,29 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 _OMEGA_PER_AXIS = 8.0  # of product layers, whose first weights are divided by the number of inputs
 
 
+class PerThread:
+    """A module for each thread: `functional_call` puts weights into the module itself for the time of a call.
+
+    Two threads in one module would compute with each other's weights.
+    """
+
+    def __init__(self, module: CoordinateModel) -> None:
+        """Keep the module for the calling thread; others copy it when they first ask."""
+        self.module, self._local = module, threading.local()
+        self._local.module = module
+
+    def get(self) -> CoordinateModel:
+        """Return the module of this thread."""
+        found = getattr(self._local, "module", None)
+        if found is None:
+            with _COPYING:
+                found = self._local.module = copy.deepcopy(self.module)
+        return cast(CoordinateModel, found)
+
+
+_COPYING = threading.Lock()
+
+
 @dataclass(frozen=True)
 class CatalogNetwork:
     """A model with its weights as one vector θ (P,), float64."""
@@ -56,9 +81,14 @@ class CatalogNetwork:
     problem: Problem
     name: str
     config: ModelConfig
-    module: CoordinateModel
+    modules: PerThread
     theta: Tensor
     scale: float = 1.0
+
+    @property
+    def module(self) -> CoordinateModel:
+        """The module of the thread that asks; its own weights mean nothing."""
+        return self.modules.get()
 
     def vector(self) -> Tensor:
         """Return θ."""
@@ -77,8 +107,9 @@ class CatalogNetwork:
     def rows_of(self, weights: dict[str, Tensor], rows: Rows) -> Tensor:
         """Return ρ (n,), differentiable by the weights."""
         lower, upper = (rows.points.new_tensor(b) for b in self.problem.domain.bounds())
+        module = self.module
         jet = field_jet(
-            lambda t: functional_call(self.module, weights, (t,)), rows.points,
+            lambda t: functional_call(module, weights, (t,)), rows.points,
             origin=(lower + upper) / 2, scale=(upper - lower) / 2,
         )  # fmt: skip
         return rows.apply(Jet(jet.value, jet.gradient, jet.laplacian)) * self.scale - rows.target
@@ -107,16 +138,15 @@ class CatalogNetwork:
 
     def jacobian(self, rows: Rows, runner: BlockRunner) -> tuple[Tensor, Tensor]:
         """Return ρ (n,) and J (n, P): from linear layers in one backward pass, else by one per row."""
-        layers = linear_layers(self.module)
-        if layers:
+        if linear_layers(self.module):
             weights = self.weights(self.theta)
 
             def at_once(span: tuple[int, int]) -> tuple[Tensor, Tensor] | None:
                 part = rows.take(slice(*span))
-                return watch.jacobian(lambda leaves: self.rows_of(leaves, part), weights)
+                with LayerWatch(linear_layers(self.module)) as watch:
+                    return watch.jacobian(lambda leaves: self.rows_of(leaves, part), weights)
 
-            with LayerWatch(layers) as watch:
-                found = list(runner.map(at_once, ranges(len(rows), PER_PASS)))
+            found = list(runner.map(at_once, ranges(len(rows), PER_PASS)))
             known = [part for part in found if part is not None]
             if len(known) == len(found):
                 return torch.cat([value for value, _ in known]), torch.cat([part for _, part in known])
@@ -199,7 +229,7 @@ def start_catalog_network(
         use_engine("reference")  # the others take tensors only
     module.requires_grad_(False)
     theta = nn.utils.parameters_to_vector(module.parameters()).detach()
-    network = CatalogNetwork(problem, name, config, module, theta)
+    network = CatalogNetwork(problem, name, config, PerThread(module), theta)
     size = float((network.residual(rows, runner) + rows.target).norm())
     wanted = float(rows.target.norm())
     return replace(network, scale=wanted / size if size > 0 and wanted > 0 else 1.0)

@@ -108,7 +108,7 @@ def read(path: Path, expected_format: str) -> tuple[dict[str, Tensor], dict[str,
         raise CheckpointError(f"{path}: no such file") from None
     except (SafetensorError, OSError, ValueError, RuntimeError, RecursionError) as error:
         raise CheckpointError(
-            f"{path}: not a readable safetensors file ({error}); it may be truncated"
+            f"{path}: not a readable safetensors file ({error}); it is truncated, or no checkpoint of a run"
         ) from error
     if not isinstance(header, dict) or "format" not in header:
         raise CheckpointError(f"{path}: a safetensors file, but not written by lrnn (no lrnn header)")
@@ -201,9 +201,17 @@ def load(path: Path) -> Fitted:
         RuntimeError,
         ArithmeticError,
     ) as error:
-        raise CheckpointError(
-            f"{path}: the header makes no sense ({type(error).__name__}: {error})".split("\n")[0]
-        ) from error
+        raise CheckpointError(f"{path}: the header makes no sense ({_reason(error)})") from error
+
+
+def _reason(error: Exception) -> str:
+    """Return in one line what an exception found wrong with a header."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    if isinstance(error, KeyError):
+        return f"{error} is missing"
+    return str(error).split("\n")[0]
 
 
 def _implausible(fitted: Fitted) -> str:

@@ -10,7 +10,6 @@ and one backward pass of Σ_n ρ_n gives ∂ρ_n/∂y_nc for all n.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -30,15 +29,16 @@ def linear_layers(module: nn.Module) -> dict[str, nn.Linear]:
 
 
 class LayerWatch:
-    """Records inputs and outputs of linear layers while it is open, for each thread its own.
+    """Records inputs and outputs of linear layers while it is open.
 
     Args:
         layers: by name.
     """
 
     def __init__(self, layers: dict[str, nn.Linear]) -> None:
-        self.layers, self.local = layers, threading.local()
+        self.layers = layers
         self.handles: list[Any] = []
+        self.calls: list[Call] = []
 
     def __enter__(self) -> LayerWatch:
         for name, layer in self.layers.items():
@@ -51,9 +51,7 @@ class LayerWatch:
 
     def _hook(self, name: str) -> Callable[[nn.Module, Any, Any], None]:
         def note(layer: nn.Module, args: Any, output: Any) -> None:
-            calls = getattr(self.local, "calls", None)
-            if calls is not None:
-                calls.append((name, args[0], output))
+            self.calls.append((name, args[0], output))
 
         return note
 
@@ -70,13 +68,10 @@ class LayerWatch:
             both; None where a layer was called more or less than once, or with plain tensors.
         """
         leaves = {key: weight.detach().requires_grad_(True) for key, weight in weights.items()}
-        self.local.calls = []
-        try:
-            with torch.enable_grad():
-                residual = rows(leaves)
-            calls: list[Call] = self.local.calls
-        finally:
-            self.local.calls = None
+        self.calls.clear()
+        with torch.enable_grad():
+            residual = rows(leaves)
+        calls = list(self.calls)
         taylor = all(isinstance(x, Taylor) and isinstance(y, Taylor) for _, x, y in calls)
         if not taylor or sorted(name for name, _, _ in calls) != sorted(self.layers):
             return None

@@ -127,7 +127,7 @@ def _alpha(pixels: Pixels, alpha: str) -> None:
     if len(keep) == len(pixels.channels):
         return
     if alpha == "keep":
-        pixels.notes.append("alpha is fitted as a channel; alpha=drop leaves it out")
+        pixels.notes.append("alpha is fitted as a channel; --alpha drop leaves it out")
         return
     pixels.values = pixels.values[..., keep]
     pixels.channels = [pixels.channels[k] for k in keep]

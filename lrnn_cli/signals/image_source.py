@@ -223,7 +223,7 @@ def check_pixels(width: int, height: int, max_pixels: int, name: str) -> None:
     if width * height > max_pixels:
         raise InputError(
             f"{name}: {width}x{height} = {width * height} pixels are more than max_pixels={max_pixels}; "
-            "raise max_pixels if you trust the file, or shrink it first"
+            "raise image.max_pixels in --config if you trust the file, or shrink it first"
         )
 
 

@@ -74,7 +74,7 @@ def _check_layout(page: Any, max_pixels: int, name: str) -> None:
     if n_values > 4 * max_pixels:
         raise InputError(
             f"{name}: {page.imagewidth}x{page.imagelength} pixels of {page.samplesperpixel} channels are "
-            f"more than 4 x max_pixels={max_pixels} values; raise max_pixels, or shrink it"
+            f"more than 4 x max_pixels={max_pixels} values; raise image.max_pixels in --config, or shrink it"
         )
 
 

@@ -54,12 +54,13 @@ class ImageTask:
             values, container=container, dtype=dtype, channels=self.signal.format["channels"]
         )
         written = read_image("output", data=output).values
-        psnr = metrics.psnr(values, target=target, peak=peak)
+        psnr, psnr_written = (metrics.psnr(v, target=target, peak=peak) for v in (values, written))
         n_params = count_parameters(fitted.model)
         record = {
             "psnr_db": psnr,
             "psnr_infinite": bool(np.isposinf(psnr)),
-            "psnr_db_written": metrics.psnr(written, target=target, peak=peak),
+            "psnr_db_written": psnr_written,
+            "psnr_written_infinite": bool(np.isposinf(psnr_written)),
             "ssim": metrics.ssim(values, target=target, peak=peak),
             "mse": metrics.mse(values, target=target),
             "max_error": metrics.max_error(values, target=target),

@@ -62,8 +62,8 @@ def _without_tensor(good: Path) -> bytes:
 BAD: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "empty": (lambda good: b"", "not a readable safetensors file"),
     "text": (lambda good: b"Hello, world!\n", "not a readable safetensors file"),
-    "truncated": (lambda good: good.read_bytes()[:-50], "it may be truncated"),
-    "only-header": (lambda good: good.read_bytes()[:200], "it may be truncated"),
+    "truncated": (lambda good: good.read_bytes()[:-50], "it is truncated, or no checkpoint"),
+    "only-header": (lambda good: good.read_bytes()[:200], "it is truncated, or no checkpoint"),
     "pickle": (lambda good: pickle.dumps(Payload()), "not a readable safetensors file"),
     "huge-header": (lambda good: struct.pack("<Q", 2**60) + bytes(100), "not a readable safetensors file"),
     "foreign": (lambda good: save({"x": np.zeros(3)}), "not written by lrnn"),

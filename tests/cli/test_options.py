@@ -136,7 +136,7 @@ def test_everything_can_be_given() -> None:
     [
         (
             ["--params", "lots"],
-            "Invalid value for '--params' / '-p': 'lots' is not a count; write a whole number like",
+            "Invalid value for '--params' / '-p': 'lots' is not a count; write a whole number",
         ),
         (["--time", "soon"], "Invalid value for '--time' / '-t': 'soon' is not a time"),
         (

@@ -195,7 +195,7 @@ def test_truncated(tmp_path, size):
     path.write_bytes(encode_fitted(fitted_of(SMALL))[:size])
     words = refused(path)
     assert words.startswith(UNREADABLE)
-    assert words.endswith("); it may be truncated")
+    assert words.endswith("); it is truncated, or no checkpoint of a run")
 
 
 @pytest.mark.parametrize(

@@ -147,3 +147,26 @@ def test_five_dimensions() -> None:
 def test_a_jacobian_too_large_is_refused() -> None:
     with pytest.raises(ConfigError, match="lower --rank"):
         list(solve_levenberg(problem("x"), Solved(), target=1e-3, rank=2000))
+
+
+@pytest.mark.parametrize("name", ["siren", "lrnn", "kan"])
+def test_threads_do_not_meet_in_a_module(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights other than the module's own, in small blocks: threads that shared a module would mix them."""
+    for size in ("BLOCK", "PER_SAMPLE", "PER_PASS"):
+        monkeypatch.setattr(f"lrnn_cli.fitting.catalog_network.{size}", 4)
+    found = problem("x*(1-x)*y*(1-y)")
+    rows = collocate(found, 100, measure_scales(found)).rows
+    config, count = choose_config(name, {}, 60, 2)
+    start = start_catalog_network(found, name, config, 0, rows, RUNNER)
+    network = start.moved(torch.linspace(0.5, 1.5, count, dtype=torch.float64))
+    runner = BlockRunner(torch.device("cpu"), threads=4)
+    for ours, alone in (
+        (network.residual(rows, runner), network.residual(rows, RUNNER)),
+        (network.jacobian(rows, runner)[1], network.jacobian(rows, RUNNER)[1]),
+        (
+            network.loss_and_gradient(network.theta, rows, runner)[1],
+            network.loss_and_gradient(network.theta, rows, RUNNER)[1],
+        ),
+    ):
+        assert torch.equal(ours, alone)
+    runner.close()

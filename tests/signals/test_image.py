@@ -81,7 +81,7 @@ def test_lossless_files_to_the_last_bit(container, mode, options):
     np.testing.assert_array_equal(signal.values, (array(image) / 255).astype(np.float32))
     assert signal.format == {"container": container, "dtype": "uint8", "channels": NAMES[mode]}
     assert signal.notes == (
-        ("alpha is fitted as a channel; alpha=drop leaves it out",) if "A" in mode else ()
+        ("alpha is fitted as a channel; --alpha drop leaves it out",) if "A" in mode else ()
     )
     assert json.loads(json.dumps(signal.format)) == signal.format
 

@@ -253,7 +253,7 @@ def test_too_many_pixels(container, options):
     data = encoded(container.upper(), **options)
     assert refusal(data=data, max_pixels=959) == (
         "a.png: 40x24 = 960 pixels are more than max_pixels=959; "
-        "raise max_pixels if you trust the file, or shrink it first"
+        "raise image.max_pixels in --config if you trust the file, or shrink it first"
     )
     assert read_image("a.png", ImageOptions(max_pixels=960), data=data).shape == (24, 40)
 

@@ -357,7 +357,7 @@ def test_too_many_pixels_or_channels_are_refused_before_decoding(monkeypatch):
     bands = tiff(samples((9, 13, 9)), photometric="minisblack", planarconfig="contig")
     assert refusal(bands, max_pixels=200) == (
         "a.tif: 13x9 pixels of 9 channels are more than 4 x max_pixels=200 values; "
-        "raise max_pixels, or shrink it"
+        "raise image.max_pixels in --config, or shrink it"
     )
 
 
