@@ -177,7 +177,7 @@ def _memory_mb(
 
     if n_params <= largest:
         model = build(name, config, n_inputs=n_inputs, n_outputs=n_outputs, seed=0)
-        use_engine(model, "fused" if engine.name == "compiled" else engine.name)
+        use_engine(model, "reference" if engine.name == "reference" else "fused")
         with torch.autograd.graph.saved_tensors_hooks(count, lambda t: t):
             model(torch.zeros(probe, n_inputs))
     blocks = (
