@@ -11,6 +11,7 @@ from typing import TypeVar
 import torch
 
 from lrnn_cli.errors import DeviceError
+from lrnn_cli.fitting.group import ALONE, Group
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -22,9 +23,19 @@ CUDA_BLOCK = 2**17
 class BlockRunner:
     """Maps a function over blocks of points on a fixed number of threads; halves them if memory runs out."""
 
-    def __init__(self, device: torch.device, *, threads: int = 1, block_points: int | None = None) -> None:
-        """Start the threads; on CUDA one is enough."""
-        self.device = device
+    def __init__(
+        self,
+        device: torch.device,
+        *,
+        threads: int = 1,
+        block_points: int | None = None,
+        group: Group = ALONE,
+    ) -> None:
+        """Start the threads; on CUDA one is enough.
+
+        `group` are the processes that share the points of a batch and of a sum over all points.
+        """
+        self.device, self.group = device, group
         self.block_points = block_points or (CPU_BLOCK if device.type == "cpu" else CUDA_BLOCK)
         self.threads = threads if device.type == "cpu" else 1
         self._pool = (

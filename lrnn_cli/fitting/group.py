@@ -7,6 +7,7 @@ equals one on a single process up to the rounding of sums.
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -41,6 +42,14 @@ class Group:
     def sum_(self, tensors: Sequence[Tensor]) -> None:
         """Replace tensors by their sums over all processes."""
 
+    def total(self, loss: float, gradients: Sequence[Tensor]) -> float:
+        """Replace gradients by their sums over all processes, and return that of the losses."""
+        if self.size == 1:
+            return loss
+        message = torch.tensor([loss], dtype=torch.float64, device=gradients[0].device)
+        self.sum_([*gradients, message])
+        return float(message)
+
     def largest(self, values: Sequence[float]) -> list[float]:
         """Return the largest of each value over all processes."""
         return list(values)
@@ -48,9 +57,6 @@ class Group:
     def first(self, value: bool) -> bool:
         """Return what process 0 says."""
         return value
-
-    def close(self) -> None:
-        """Leave the group."""
 
 
 ALONE = Group()
@@ -102,19 +108,21 @@ class Processes(Group):
         except RuntimeError as error:
             raise DeviceError(LOST) from error
 
-    def close(self) -> None:
-        """Leave the group."""
-        self._dist.destroy_process_group()
-
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
+@lru_cache
 def join(device: torch.device) -> Group:
-    """Return the group of this process: `ALONE` unless torchrun started several.
-
-    Raises:
-        DeviceError: when the others cannot be met.
-    """
+    """Return the group of this process, the same at each call: `ALONE` unless torchrun started several."""
     return Processes(device) if place().size > 1 else ALONE
+
+
+def leave() -> None:
+    """End what `join` began."""
+    import torch.distributed as dist
+
+    if dist.is_initialized():
+        dist.destroy_process_group()
+    join.cache_clear()

@@ -13,8 +13,8 @@ from torch import Tensor
 from lrnn_cli.errors import CheckpointError
 from lrnn_cli.fitting.checkpoint import RESUME_FORMAT, encode, read
 from lrnn_cli.fitting.guard import Guard
-from lrnn_cli.fitting.loop import Counts, Snapshot, Trainer
-from lrnn_cli.fitting.optimizers import load_state
+from lrnn_cli.fitting.loop import Counts, Trainer
+from lrnn_cli.fitting.snapshot import Snapshot
 
 PROGRESS = {
     "step": int,
@@ -23,6 +23,7 @@ PROGRESS = {
     "plateau_step": int,
     "plateau_loss": float,
     "next_check": float,
+    "full_from": float,
 }
 
 
@@ -98,7 +99,7 @@ def restore_state(trainer: Trainer, path: Path, run_key: str) -> str:
             for k, parameter in enumerate(trainer.parameters):
                 parameter.copy_(tensors[f"weight.{k}"])
         plain = header["plain"]
-        load_state(trainer.optimizer, _unflatten("optimizer.", tensors, plain))
+        trainer.load_optimizer(_unflatten("optimizer.", tensors, plain))
         if header["snapshot"] is not None:
             weights = [tensors[f"good.weight.{k}"].to(p.device) for k, p in enumerate(trainer.parameters)]
             trainer.snapshot = Snapshot(

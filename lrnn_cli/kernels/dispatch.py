@@ -90,7 +90,7 @@ def product_layer(
     offset: float,
     centre: float,
     engine: str,
-    backward: Precision = "float32",
+    backward: Precision = "full",
 ) -> Tensor:
     """Evaluate the product layer with the chosen engine; `reference.product_layer` states the formula.
 

@@ -23,7 +23,6 @@ BLOCK = {"BN": 64, "BR": 64, "BK": 32}  # points, neurons and inputs of a tile
 NARROW = 8  # inputs up to which a projection is summed one by one, in full precision: coordinates
 CHUNK_BYTES = 2**28  # of the dz (points, D, R) of a chunk of the backward pass
 OLDEST = (7, 0)  # compute capability that Triton needs
-TENSOR_CORES = (8, 0)  # compute capability with TF32
 PROBE_ERROR = 1e-4  # of the probe against the reference, relative to the largest number of each tensor
 
 
@@ -76,8 +75,8 @@ def _failure(device: torch.device) -> str | None:
 
 @lru_cache
 def _dot(device: torch.device) -> str:
-    """Return the precision of the projections: three TF32 products stand for one in float32, to about 1e-6."""
-    modern = device.type == "cuda" and torch.cuda.get_device_capability(device) >= TENSOR_CORES
+    """Return the precision of projections: three TF32 products stand for one in float32, to about 1e-6."""
+    modern = device.type == "cuda" and torch.cuda.get_device_capability(device) >= precision.TENSOR_CORES
     return "tf32x3" if modern else "ieee"
 
 
@@ -150,7 +149,7 @@ def product_layer(
     gamma: float,
     offset: float,
     centre: float,
-    backward: precision.Precision = "float32",
+    backward: precision.Precision = "full",
 ) -> Tensor:
     """Same meaning and shapes as `reference.product_layer`; differentiable once; float32.
 

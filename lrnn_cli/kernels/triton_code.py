@@ -99,7 +99,9 @@ def _project(
                 x + rows[:, None] * d + inner[None, :], mask=row_mask[:, None] & there[None, :], other=0.0
             )
             ws = tl.load(
-                weight + lines[None, :] * d + inner[:, None], mask=there[:, None] & col_mask[None, :], other=0.0
+                weight + lines[None, :] * d + inner[:, None],
+                mask=there[:, None] & col_mask[None, :],
+                other=0.0,
             )
             z = tl.dot(xs, ws, z, input_precision=DOT)
     return z + tl.load(bias + lines, mask=col_mask, other=0.0)[None, :]
