@@ -203,7 +203,9 @@ class Trainer:
             settings.schedule, progress=progress, step=self.step, warmup_steps=settings.warmup_steps
         )
         lr = self.lr * factor * self.lr_scale
-        if self.backward != "full" and self.guard.smooth_loss < self._full_below:
+        if self.backward != "full" and (
+            self.guard.smooth_loss < self._full_below or self.full_from < self.step
+        ):
             self._multiply_in("full")
             self.full_from = min(self.full_from, self.step)
             self._event.append(f"products of the backward pass in full from here on: {FULL_FROM_DB:g} dB")
