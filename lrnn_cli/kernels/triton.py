@@ -39,7 +39,7 @@ def supports(family: str, dtype: torch.dtype, device: torch.device) -> bool:
 
 def obstacle(family: str, dtype: torch.dtype, device: torch.device) -> str | None:
     """Return why the kernels cannot be used here, in words, None if they can; the first call tries them."""
-    if device.type == "cpu" and not interpreted():
+    if not (torch.cuda.is_available() if device.type == "cuda" else interpreted()):
         return "Triton needs an NVIDIA GPU"
     if not supports(family, dtype, device):
         return f"the Triton kernel has no {family!r} in {str(dtype).removeprefix('torch.')} on {device.type}"

@@ -6,9 +6,22 @@ the forward pass. The backward pass writes one, dz, in whose place the prefix pr
 products: a factor may be 0, so nothing is divided. n points, d inputs, D factors, R neurons, M components;
 x (n, d), weight (D, R, d), bias (D, R), amplitude, frequency, phase (M, D, R), all contiguous float32.
 """
+# mypy: disallow-untyped-defs=False
 
 import triton
 import triton.language as tl
+
+
+@triton.jit
+def _sine_cosine(x):
+    """Both for |x| <= 1e4: x = k pi + r, pi in three parts, polynomials of native.c; no slow branch."""
+    k = tl.floor(x * 0.318309886 + 0.5)
+    sign = 1.0 - 2.0 * (k - 2.0 * tl.floor(0.5 * k))
+    r = ((x - k * 3.140625) - k * 9.67502593994140625e-4) - k * 1.509957990978376432e-7
+    t = r * r
+    s = -1.66666596e-01 + t * (8.33306625e-03 + t * (-1.98096029e-04 + t * 2.60578063e-06))
+    c = 4.16666558e-02 + t * (-1.38885692e-03 + t * (2.47693042e-05 + t * -2.61938151e-07))
+    return sign * (r + r * t * s), sign * (1.0 - 0.5 * t + t * t * c)
 
 
 @triton.jit
@@ -47,18 +60,18 @@ def _positive(x):
 def activation(u, FAMILY: tl.constexpr):
     """Value and slope of sigma, formulas of `families`."""
     if FAMILY == "sin":
-        value = tl.sin(u)
-        slope = tl.cos(u)
+        value, slope = _sine_cosine(u)
     elif FAMILY == "spder":
-        sine = tl.sin(u)
+        sine, cosine = _sine_cosine(u)
         arc = _arctangent(u)
         value = sine * arc
-        slope = tl.cos(u) * arc + sine / (1.0 + u * u)
+        slope = cosine * arc + sine / (1.0 + u * u)
     elif FAMILY == "spder-sqrt":
-        magnitude = tl.abs(u)
-        root = tl.sqrt(magnitude)
-        value = tl.sin(u) * root
-        slope = tl.cos(u) * root + tl.sin(magnitude) / (2.0 * tl.where(root < 1e-18, 1e-18, root))
+        sine, cosine = _sine_cosine(u)
+        root = tl.sqrt(tl.abs(u))
+        value = sine * root
+        half = tl.where(u < 0.0, -sine, sine) / (2.0 * tl.where(root < 1e-18, 1e-18, root))
+        slope = cosine * root + half
     elif FAMILY == "gauss":
         value = tl.exp(-u * u)
         slope = -2.0 * u * value

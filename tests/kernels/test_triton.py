@@ -49,6 +49,39 @@ def test_the_kernels_in_the_interpreter():
     assert "skipped" not in done.stdout
 
 
+COMPILE = """
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource, compile
+from lrnn_cli.kernels import triton_code, triton
+pointers = "x weight bias amplitude frequency phase"
+for kernel, more in ((triton_code.forward_kernel, "phi"), (triton_code.backward_kernel, "dphi dz sums")):
+    for dot, narrow, capability in (("tf32x3", False, 90), ("ieee", False, 75), ("tf32x3", True, 80)):
+        constants = {"FAMILY": "spder", "DOT": dot, "NARROW": narrow, **triton.BLOCK}
+        kinds = dict.fromkeys(f"{pointers} {more}".split(), "*fp32")
+        kinds |= dict.fromkeys("n d n_factors n_neurons n_components".split(), "i32")
+        kinds |= dict.fromkeys("gamma offset centre".split(), "fp32") | dict.fromkeys(constants, "constexpr")
+        source = ASTSource(kernel, signature=kinds, constexprs=constants)
+        done = compile(source, target=GPUTarget("cuda", capability, 32))
+        assert done.asm["cubin"] and done.metadata.shared <= 64 * 1024
+print("compiled")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not HAS_TRITON, reason="triton is for Linux")
+def test_the_kernels_compile_for_gpus(tmp_path):
+    """No GPU is needed for that: what the interpreter lets pass, the compiler may not."""
+    env = {**os.environ, "TRITON_CACHE_DIR": str(tmp_path), "TRITON_INTERPRET": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILE],
+        env=env,
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "compiled\n", done.stderr[-3000:]
+
+
 def test_auto_takes_it_on_a_gpu(gpu):
     assert (choose().name, choose().reason) == ("triton", "Triton kernels on cuda")
     assert choose("triton").reason == "asked for"
