@@ -84,12 +84,22 @@ def _on(device: torch.device) -> contextlib.AbstractContextManager[Any]:
     return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
 
 
-def _launch(kernel: Any, tensors: list[Tensor], weight: Tensor, components: int, n: int, **meta: Any) -> None:
+@lru_cache
+def _kernel(name: str) -> Any:
+    """Return a kernel of `triton_code`, which imports triton, so only when it is needed."""
+    # Triton 3.9 warns where this is left open: sums of products may be fused, as compilers for GPUs do
+    os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")
+    from lrnn_cli.kernels import triton_code
+
+    return getattr(triton_code, name)
+
+
+def _launch(kernel: str, tensors: list[Tensor], weight: Tensor, components: int, n: int, **meta: Any) -> None:
     n_factors, n_neurons, d = weight.shape
     grid = (-(-n // BLOCK["BN"]), -(-n_neurons // BLOCK["BR"]))
     constants = [meta.pop(name) for name in ("gamma", "offset", "centre")]
     with _on(weight.device):
-        kernel[grid](
+        _kernel(kernel)[grid](
             *tensors, n, d, n_factors, n_neurons, components, *constants,
             FAMILY=meta["family"], DOT=_dot(weight.device), NARROW=d <= NARROW, **BLOCK,
         )  # fmt: skip
@@ -98,14 +108,12 @@ def _launch(kernel: Any, tensors: list[Tensor], weight: Tensor, components: int,
 class _TritonLayer(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> Tensor:
-        from lrnn_cli.kernels import triton_code
-
         inputs, constants, backward = [t.contiguous() for t in arguments[:6]], arguments[6], arguments[7]
         x, weight = inputs[:2]
         phi = x.new_empty(x.shape[0], weight.shape[1])
         if x.shape[0]:
             components = inputs[3].shape[0]
-            _launch(triton_code.forward_kernel, [*inputs, phi], weight, components, len(x), **constants)
+            _launch("forward_kernel", [*inputs, phi], weight, components, len(x), **constants)
         ctx.constants, ctx.precision = constants, backward
         ctx.save_for_backward(*inputs)
         return phi
@@ -113,8 +121,6 @@ class _TritonLayer(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dphi: Tensor) -> tuple[Tensor | None, ...]:
-        from lrnn_cli.kernels import triton_code
-
         inputs = ctx.saved_tensors
         x, weight, bias, amplitude = inputs[:4]
         dphi, matrix, components = dphi.contiguous(), weight.flatten(0, 1), amplitude.shape[0]
@@ -128,7 +134,7 @@ class _TritonLayer(torch.autograd.Function):
             dz = part.new_empty(len(part), *bias.shape)
             sums = part.new_empty(-(-len(part) // block), *total.shape)
             tensors = [part, *inputs[1:], dphi[start : start + chunk], dz, sums]
-            _launch(triton_code.backward_kernel, tensors, weight, components, len(part), **ctx.constants)
+            _launch("backward_kernel", tensors, weight, components, len(part), **ctx.constants)
             total += sums.sum(0)
             precision.add_product_(dweight, dz.flatten(1).T, part, ctx.precision)
             if dx is not None:

@@ -71,7 +71,12 @@ print("compiled")
 @pytest.mark.skipif(not HAS_TRITON, reason="triton is for Linux")
 def test_the_kernels_compile_for_gpus(tmp_path):
     """No GPU is needed for that: what the interpreter lets pass, the compiler may not."""
-    env = {**os.environ, "TRITON_CACHE_DIR": str(tmp_path), "TRITON_INTERPRET": "0"}
+    env = {
+        **os.environ,
+        "TRITON_CACHE_DIR": str(tmp_path),
+        "TRITON_INTERPRET": "0",
+        "TRITON_DEFAULT_FP_FUSION": "1",
+    }
     done = subprocess.run(
         [sys.executable, "-c", COMPILE],
         env=env,
