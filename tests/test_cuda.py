@@ -69,7 +69,7 @@ def test_auto_takes_triton_and_tf32():
     trainer = trainer_on("cuda")
     assert {layer.engine for layer in trainer.model.layers} == {"triton"}
     modern = torch.cuda.get_device_capability() >= (8, 0)
-    assert trainer.backward == ("tf32" if modern else "full")
+    assert trainer.backward.precision == ("tf32" if modern else "full")
 
 
 def test_a_step_is_played_as_a_graph():

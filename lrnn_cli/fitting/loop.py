@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lrnn_cli.errors import FitError
+from lrnn_cli.fitting.backward import BackwardSwitch
 from lrnn_cli.fitting.blocks import BlockRunner
 from lrnn_cli.fitting.device_steps import READ_EVERY, DeviceSteps, suits
 from lrnn_cli.fitting.guard import SMOOTHING, Guard, Verdict
@@ -30,7 +31,6 @@ BACK_FACTOR = 0.5  # on the rate after going back
 FRESH_FACTOR = 0.3  # on the rate after a start that learned nothing
 START_POINTS = 2**18  # at most, for solving the output layer before step 1
 END_SHARE = 0.25  # of a budget of time that solving the output layer at the end may add
-FULL_FROM_DB = 45.0  # training PSNR from which rounded products of the backward pass would show
 PLATEAU_STEPS = 100
 PLATEAU_GAIN = 0.98
 
@@ -89,7 +89,7 @@ class Trainer:
             lstsq: when to solve the output layer: any of start, plateau, end.
             batch_points: points per step, at most all of them.
             fresh: builds the model anew from another seed, for a start that learned nothing.
-            backward: precision of the products of the backward pass, until `FULL_FROM_DB` is reached.
+            backward: precision of the products of the backward pass, until it would show.
         """
         self.model, self.samples, self.settings, self.runner, self.lr = model, samples, settings, runner, lr
         self.group = runner.group
@@ -109,14 +109,7 @@ class Trainer:
         self._loss = math.nan
         self._target_mse = self._read_target(settings.until)
         self.next_check = math.inf
-        self.backward, self.full_from = backward, math.inf  # the step from which products were in full
-        self._full_below = samples.peak**2 * 10 ** (-FULL_FROM_DB / 10) / samples.scale**2
-        self._multiply_in(backward)
-
-    def _multiply_in(self, backward: Precision) -> None:
-        self.backward = backward
-        if (setter := getattr(self.model, "use_backward", None)) is not None:
-            setter(backward)
+        self.backward = BackwardSwitch(model, samples, backward)
 
     def _read_target(self, until: str | None) -> float:
         """Return the training loss that `--until` asks for; -1 when it asks for nothing."""
@@ -203,24 +196,18 @@ class Trainer:
             settings.schedule, progress=progress, step=self.step, warmup_steps=settings.warmup_steps
         )
         lr = self.lr * factor * self.lr_scale
-        if self.backward != "full" and (
-            self.guard.smooth_loss < self._full_below or self.full_from < self.step
-        ):
-            self._multiply_in("full")
-            self.full_from = min(self.full_from, self.step)
-            self._event.append(f"products of the backward pass in full from here on: {FULL_FROM_DB:g} dB")
+        if switched := self.backward.watch(self.step, self.guard.smooth_loss):
+            self._event.append(switched)
             if self.device_steps is not None:
                 self.device_steps.forget_graph()
-        indices = self.sampler.next()
+        indices, blocks_before = self.sampler.next(), self.runner.block_points
         if self.device_steps is not None:
             self._launch(self.device_steps, indices, lr, progress)
+            self._note_memory(blocks_before)
             return lr
-        blocks_before = self.runner.block_points
         self._loss, gradients = self.runner.with_less_memory(lambda: self._gradient(indices))
         self._loss = self.group.total(self._loss, gradients)
-        if self.runner.block_points < blocks_before:
-            self.counts.out_of_memory += 1
-            self._event.append(f"out of memory: blocks of {self.runner.block_points} points from here on")
+        self._note_memory(blocks_before)
         norm = float(torch.nn.utils.get_total_norm(gradients))
         smoothing = 0.0 if self.sampler.is_full else SMOOTHING
         loss = self._loss if math.isfinite(norm) else math.nan
@@ -242,6 +229,11 @@ class Trainer:
         if "plateau" in self.lstsq:
             self._watch_plateau()
         return lr
+
+    def _note_memory(self, blocks_before: int) -> None:
+        if self.runner.block_points < blocks_before:
+            self.counts.out_of_memory += 1
+            self._event.append(f"out of memory: blocks of {self.runner.block_points} points from here on")
 
     def _launch(self, steps: DeviceSteps, indices: Tensor, lr: float, progress: float) -> None:
         """Launch a step on the device; from time to time read and judge the losses of the last ones."""

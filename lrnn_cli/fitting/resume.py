@@ -23,7 +23,6 @@ PROGRESS = {
     "plateau_step": int,
     "plateau_loss": float,
     "next_check": float,
-    "full_from": float,
 }
 
 
@@ -74,6 +73,7 @@ def encode_state(trainer: Trainer, run_key: str, engine: str) -> bytes:
         "counts": asdict(trainer.counts),
         "sampler": trainer.sampler.state(),
         "block_points": trainer.runner.block_points,
+        "full_from": trainer.backward.full_from,
         "progress": {name: getattr(trainer, name) for name in PROGRESS},
     }
     return encode(tensors, header)
@@ -112,6 +112,7 @@ def restore_state(trainer: Trainer, path: Path, run_key: str) -> str:
         trainer.counts = Counts(**header["counts"])
         trainer.sampler.restore(header["sampler"])
         trainer.runner.block_points = int(header["block_points"])
+        trainer.backward.full_from = float(header["full_from"])
         for name, number in PROGRESS.items():
             setattr(trainer, name, number(header["progress"][name]))
         return str(header["engine"])

@@ -331,7 +331,7 @@ class Regression:
 
     def summary(self) -> dict[str, Any]:
         """Return what metrics.json says of the training."""
-        trainer = self.trainer
+        trainer, full_from = self.trainer, self.trainer.backward.full_from
         return {
             "steps": trainer.step,
             "seed": self.fit.seed,
@@ -347,7 +347,7 @@ class Regression:
             "engine_reason": self.engine.reason,
             "backward": self.plan.backward.name,
             "backward_reason": self.plan.backward.reason,
-            "backward_full_from_step": trainer.full_from if math.isfinite(trainer.full_from) else None,
+            "backward_full_from_step": full_from if math.isfinite(full_from) else None,
             "lstsq": list(self.plan.lstsq),
             "loss_final": trainer.final_loss,
             "outcome": str(trainer.outcome),

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from lrnn_cli.fitting.loop import FULL_FROM_DB
+from lrnn_cli.fitting.backward import FULL_FROM_DB
 from lrnn_cli.fitting.resume import encode_state, restore_state
 from tests.fitting.support import SIREN, events, make_trainer, picture
 
@@ -24,7 +24,7 @@ def test_rounded_until_the_fit_is_good():
             happened.append((record.step, record.event))
         assert precisions(trainer) == {"bfloat16" if record.step <= 10 else "full"}
     assert happened == [(11, "products of the backward pass in full from here on: 45 dB")]
-    assert trainer.full_from == 10
+    assert trainer.backward.full_from == 10
 
 
 def test_just_below_nothing_happens():
@@ -34,7 +34,7 @@ def test_just_below_nothing_happens():
     trainer.guard.smooth_loss = 4 * 10 ** (-(FULL_FROM_DB - 0.01) / 10)
     next(run)
     assert precisions(trainer) == {"bfloat16"}
-    assert math.isinf(trainer.full_from)
+    assert math.isinf(trainer.backward.full_from)
 
 
 def test_a_resumed_run_remembers_when(tmp_path):
@@ -46,7 +46,7 @@ def test_a_resumed_run_remembers_when(tmp_path):
     path.write_bytes(encode_state(trainer, "key", "fused"))
     again = make_trainer(picture(), steps=30, backward="bfloat16")
     restore_state(again, path, "key")
-    assert again.full_from == 10
+    assert again.backward.full_from == 10
 
 
 def test_models_without_product_layers_have_nothing_to_choose():

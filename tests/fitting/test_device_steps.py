@@ -123,8 +123,9 @@ def test_less_memory(launched, monkeypatch):
         return real(prediction, indices)
 
     monkeypatch.setattr(trainer.samples, "squared_error", tight)
-    list(trainer.run())
+    assert events(trainer)[0] == "out of memory: blocks of 32 points from here on"
     assert trainer.runner.block_points == 32
+    assert trainer.counts.out_of_memory == 1
     assert calls[:2] == [64, 32]
 
 
