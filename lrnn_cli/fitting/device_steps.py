@@ -89,7 +89,7 @@ class DeviceSteps:
 
     def _work_aside(self) -> None:
         """Run a step on a stream of its own, as recording will do."""
-        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             self.runner.with_less_memory(self._gradient_and_update)

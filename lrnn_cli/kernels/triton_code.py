@@ -6,7 +6,7 @@ the forward pass. The backward pass writes one, dz, in whose place the prefix pr
 products: a factor may be 0, so nothing is divided. n points, d inputs, D factors, R neurons, M components;
 x (n, d), weight (D, R, d), bias (D, R), amplitude, frequency, phase (M, D, R), all contiguous float32.
 """
-# mypy: disallow-untyped-defs=False
+# mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False
 
 import triton
 import triton.language as tl
