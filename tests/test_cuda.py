@@ -3,11 +3,14 @@
 import pytest
 import torch
 
+from lrnn_cli.fitting.device_steps import READ_EVERY
 from lrnn_cli.fitting.settings import FitSettings
+from lrnn_cli.kernels.families import FAMILIES
 from lrnn_cli.signals.image import ImageOptions, read_image
 from lrnn_cli.tasks.fit_image import ImageTask
 from lrnn_cli.tasks.regression import ModelChoice, Regression, make_plan
 from tests.cases import CASES, case_id, make, points
+from tests.kernels.support import draw, value_and_gradients
 
 pytestmark = pytest.mark.cuda
 
@@ -39,3 +42,61 @@ def test_a_picture_is_learnt():
         pass
     assert run.trainer.samples.psnr_db(run.trainer.final_loss) > 28
     run.close()
+
+
+def trainer_on(device, **settings):
+    signal = read_image("sample_data/camera256.png", ImageOptions(resize=(64, 64)))
+    fit = FitSettings(steps=60, device=device, **settings)
+    plan = make_plan(signal, ModelChoice(params=5_000), fit)
+    return Regression(signal, ImageTask(signal).transform(), plan, fit).trainer
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_triton_equals_the_reference(family):
+    inputs = [t.cuda() for t in draw(300, 70, 4, 100, 2, seed=0, dtype=torch.float32)]
+    inputs[1] = inputs[1] / 70**0.5
+    inputs = [t.detach().requires_grad_() for t in inputs]
+    exact = [t.detach().double().requires_grad_() for t in inputs]
+    upstream = torch.randn(300, 100, device="cuda")
+    constants = {"family": family, "gamma": 0.5, "offset": 1.0, "centre": 0.1}
+    found = value_and_gradients(inputs, upstream, "triton", **constants)
+    expected = value_and_gradients(exact, upstream.double(), "reference", **constants)
+    for mine, true in zip((found[0], *found[1]), (expected[0], *expected[1]), strict=True):
+        assert float((mine - true).abs().max()) <= 2e-5 * max(1.0, float(true.abs().max()))
+
+
+def test_auto_takes_triton_and_tf32():
+    trainer = trainer_on("cuda")
+    assert {layer.engine for layer in trainer.model.layers} == {"triton"}
+    modern = torch.cuda.get_device_capability() >= (8, 0)
+    assert trainer.backward.precision == ("tf32" if modern else "full")
+
+
+def test_a_step_is_played_as_a_graph():
+    trainer = trainer_on("cuda")
+    happened = [step.event for step in trainer.run() if step.event]
+    assert trainer.device_steps._graph is not None, happened
+    assert not [event for event in happened if "CUDA graph" in event]
+
+
+@pytest.mark.parametrize("settings", [{"lstsq": ()}, {"lstsq": (), "clip_norm": 0.01}], ids=str)
+def test_launched_steps_train_as_on_the_cpu(settings):
+    losses = []
+    for device in ("cpu", "cuda"):
+        trainer = trainer_on(device, backward="full", **settings)
+        list(trainer.run())
+        losses.append(trainer.final_loss)
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)
+
+
+def test_a_step_waits_for_nothing():
+    trainer = trainer_on("cuda", batch_points="full", lstsq=())
+    run = trainer.run()
+    for _ in range(2 * READ_EVERY + 1):
+        next(run)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(READ_EVERY - 2):  # up to the next reading
+            next(run)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

@@ -9,7 +9,7 @@ from lrnn_cli.cli import failures
 from lrnn_cli.cli.failures import ExitCode
 from lrnn_cli.cli.interrupts import Interrupted, raise_on_signal
 from lrnn_cli.cli.loading import leave
-from lrnn_cli.errors import OutputError
+from lrnn_cli.errors import ConfigError, OutputError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,6 +41,12 @@ def _run(args: list[str]) -> int:
             return ExitCode.OK
 
         from lrnn_cli.cli.group import Session, build
+        from lrnn_cli.cli.table import COMMANDS, PARALLEL
+        from lrnn_cli.fitting.launch import place
+
+        command = next((word for word in args if word in COMMANDS), None)
+        if command is not None and command not in PARALLEL and place().size > 1:
+            raise ConfigError(f"{command} runs in one process: start it without torchrun")
 
         session = Session()
         try:

@@ -18,6 +18,7 @@ from typing import TextIO
 
 from lrnn_cli.cli.interrupts import Interrupted
 from lrnn_cli.errors import ConfigError, DeviceError, FitError, InputError, LrnnError, OutputError
+from lrnn_cli.fitting.launch import place
 
 
 class ExitCode(IntEnum):
@@ -107,7 +108,11 @@ def report(error: BaseException, *, verbose: bool = False, stderr: TextIO | None
         The exit code.
     """
     failure = classify(error)
-    text = f"lrnn: {failure.label}: {one_line(failure.message)}\n" if failure.message else ""
+    rank = _rank()
+    if rank and failure.code not in (ExitCode.DEVICE, ExitCode.INTERNAL):
+        return failure.code  # process 0 of this run meets the same and says it
+    name = f"lrnn (process {rank})" if rank else "lrnn"
+    text = f"{name}: {failure.label}: {one_line(failure.message)}\n" if failure.message else ""
     if verbose and failure.code not in (ExitCode.BROKEN_PIPE, ExitCode.INTERRUPTED, ExitCode.TERMINATED):
         text = "".join(traceback.format_exception(error)) + text
     stream = stderr or sys.stderr
@@ -118,6 +123,13 @@ def report(error: BaseException, *, verbose: bool = False, stderr: TextIO | None
     except (OSError, ValueError):
         pass  # nobody listens: the exit code still tells
     return failure.code
+
+
+def _rank() -> int:
+    try:
+        return place().rank
+    except ConfigError:
+        return 0
 
 
 def one_line(text: str) -> str:

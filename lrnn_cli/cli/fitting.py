@@ -1,11 +1,12 @@
 """Running a fitting command over one or many inputs: folders, progress, signals, results, exit codes."""
 
 import itertools
+import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from lrnn_cli.cli.failures import ExitCode
 from lrnn_cli.cli.interrupts import StopFlag
 from lrnn_cli.cli.render import Talk
 from lrnn_cli.errors import CheckpointError, ConfigError, FitError, InputError
+from lrnn_cli.fitting.launch import place
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -82,11 +84,14 @@ def fit_command(inputs: Sequence[str], flags: Mapping[str, Any], medium: Medium)
     """
     from lrnn_cli.cli.settings import dump, resolve
 
+    nowhere = open(os.devnull, "w") if place().rank else None  # process 0 talks
     talk = Talk(
         quiet=flags["quiet"],
         verbose=flags["verbose"],
         json=flags["json"],
         data_on_stdout=flags["output"] == "-",
+        stdout=nowhere,
+        stderr=nowhere,
     )
     settings, preset_name = resolve(
         flags, kind=medium.name, options=medium.options, signal_flags=medium.flags
@@ -104,7 +109,13 @@ def fit_command(inputs: Sequence[str], flags: Mapping[str, Any], medium: Medium)
     )
     choices = Choices(**{field.name: flags[field.name] for field in fields(Choices)})
     found = expand(inputs, kind.suffixes) if medium.names is None else medium.names(group)
-    return run_inputs(found, kind, settings, preset_name, choices, talk)
+    try:
+        return run_inputs(found, kind, settings, preset_name, choices, talk)
+    finally:
+        if place().size > 1:
+            from lrnn_cli.fitting.group import leave
+
+            leave()
 
 
 def expand(inputs: Sequence[str], suffixes: tuple[str, ...]) -> list[str]:
@@ -144,10 +155,12 @@ def run_inputs(
         talk.check_data_stdout()
     if inputs.count("-") > 1:
         raise ConfigError("- given twice: stdin can be read only once")
+    if "-" in inputs and place().size > 1:
+        raise ConfigError("-: the processes of torchrun cannot share stdin; give the file's name")
     many = len(inputs) > 1
     taken: set[str] = set()
     failed = 0
-    with StopFlag() as should_stop:
+    with StopFlag(announce=place().rank == 0) as should_stop:
         for name in inputs:
             try:
                 _run_one(name, kind, settings, preset, choices, talk, should_stop, many, taken)
@@ -192,7 +205,8 @@ def _run_one(
     taken: set[str],
 ) -> None:
     from lrnn_cli.cli.settings import dump
-    from lrnn_cli.runs.execute import Request, execute
+    from lrnn_cli.fitting.group import join
+    from lrnn_cli.runs.execute import Request, assist, execute
     from lrnn_cli.runs.folder import RunFolder
     from lrnn_cli.tasks.settings import model_choice
 
@@ -227,8 +241,12 @@ def _run_one(
             talk.note(f"{name}: {said}, in {folder.path}")
             talk.result(f"{name}: {said} -> {folder.path}", record)
             return
-        if temporary is None:
+        request = replace(request, group=join(plan.device))
+        if temporary is None and request.group.rank == 0:
             folder.claim(force=choices.force, resume=choices.resume)
+        if request.group.rank > 0:
+            assist(request, folder, should_stop=should_stop)
+            return
         talk.debug(
             f"{plan.model_name}: {plan.n_params} parameters, engine {plan.engine.name} ({plan.engine.reason})"
         )

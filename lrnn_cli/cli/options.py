@@ -310,6 +310,15 @@ Engine = Annotated[
         help="How product layers are evaluated; 'lrnn doctor' tells more.",
     ),
 ]
+Backward = Annotated[
+    str | None,
+    _option(
+        "--backward",
+        panel=MACHINE,
+        metavar="NAME",
+        help="Products of the backward pass: auto, full, tf32 or bfloat16.",
+    ),
+]
 
 # Where settings come from
 Preset = Annotated[

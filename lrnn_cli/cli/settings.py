@@ -29,6 +29,7 @@ FIT_FLAGS = {
     "guard": "guard",
     "precision": "precision",
     "engine": "engine",
+    "backward": "backward",
     "device": "device",
     "threads": "threads",
     "seed": "seed",

@@ -51,6 +51,7 @@ MACHINE: Group = {
     "threads": o.Threads,
     "block_points": o.BlockPoints,
     "engine": o.Engine,
+    "backward": o.Backward,
 }
 PRESET: Group = {"preset": o.Preset}
 SETTINGS: Group = {"config": o.Config, "print_config": o.PrintConfig, "dry_run": o.DryRun}

@@ -31,6 +31,9 @@ def _row(stem: str, summary: str, panel: str) -> CommandRow:
     return CommandRow(f"lrnn_cli.cli.commands.{stem}:command", summary, panel)
 
 
+# Those that torchrun may start in several processes at once.
+PARALLEL = frozenset({"fit-image", "fit-audio", "fit-function"})
+
 COMMANDS: dict[str, CommandRow] = {
     "fit-image": _row("fit_image", "Fit a network to an image and write what it learned.", FIT),
     "fit-audio": _row("fit_audio", "Fit a network to a sound and write what it learned.", FIT),

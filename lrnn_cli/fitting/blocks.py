@@ -12,6 +12,7 @@ import torch
 
 from lrnn_cli.errors import DeviceError
 from lrnn_cli.fitting.allocator import keep_freed_memory
+from lrnn_cli.fitting.group import ALONE, Group
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -23,9 +24,19 @@ CUDA_BLOCK = 2**17
 class BlockRunner:
     """Maps a function over blocks of points on a fixed number of threads; halves them if memory runs out."""
 
-    def __init__(self, device: torch.device, *, threads: int = 1, block_points: int | None = None) -> None:
-        """Start the threads; on CUDA one is enough."""
-        self.device = device
+    def __init__(
+        self,
+        device: torch.device,
+        *,
+        threads: int = 1,
+        block_points: int | None = None,
+        group: Group = ALONE,
+    ) -> None:
+        """Start the threads; on CUDA one is enough.
+
+        `group` are the processes that share the points of a batch and of a sum over all points.
+        """
+        self.device, self.group = device, group
         if device.type == "cpu":
             keep_freed_memory()
         self.block_points = block_points or (CPU_BLOCK if device.type == "cpu" else CUDA_BLOCK)

@@ -6,6 +6,7 @@ import platform
 import torch
 
 from lrnn_cli.errors import ConfigError, DeviceError
+from lrnn_cli.fitting.launch import place
 
 
 def resolve_device(asked: str) -> torch.device:
@@ -16,7 +17,7 @@ def resolve_device(asked: str) -> torch.device:
         DeviceError: when CUDA, or the device of that number, is absent.
     """
     if asked == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        asked = "cuda" if torch.cuda.is_available() else "cpu"
     if asked == "cpu":
         return torch.device("cpu")
     name, _, number = asked.partition(":")
@@ -33,14 +34,28 @@ def resolve_device(asked: str) -> torch.device:
         raise DeviceError(
             f"device {asked}: there are only {torch.cuda.device_count()} CUDA devices, counted from 0"
         )
+    here = place()
+    if here.size > 1:  # one GPU for each process of torchrun
+        if number:
+            raise ConfigError(f"device {asked}: the processes of torchrun take a GPU each; use --device cuda")
+        if here.local_rank >= torch.cuda.device_count():
+            raise DeviceError(
+                f"device {asked}: {here.local_size} processes, but {torch.cuda.device_count()} GPUs; "
+                f"use torchrun --nproc-per-node {torch.cuda.device_count()}, or --device cpu"
+            )
+        return torch.device("cuda", here.local_rank)
     return torch.device(asked)
 
 
 def resolve_threads(asked: int | None) -> int:
-    """Return the number of CPU threads: those asked for, or the processors this process may use."""
+    """Return the number of CPU threads: those asked for, or the processors this process may use.
+
+    Processes that torchrun started together on a machine share them.
+    """
     if asked is not None:
         return asked
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // place().local_size)
 
 
 def device_name(device: torch.device) -> str:

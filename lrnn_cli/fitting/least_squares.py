@@ -25,7 +25,16 @@ def training_loss(
             indices = _indices(span, points, samples)
             return float(samples.squared_error(model(samples.coords(indices)), indices))
 
-    return sum(runner.map(block_error, ranges(n, runner.block_points))) / n
+    total = torch.tensor([sum(runner.map(block_error, _share(n, runner)))], dtype=torch.float64)
+    total = total.to(runner.device)
+    runner.group.sum_([total])
+    return float(total) / n
+
+
+def _share(n: int, runner: BlockRunner) -> list[tuple[int, int]]:
+    """Return the blocks of this process's part of range(n)."""
+    mine = runner.group.share(n)
+    return [(mine.start + a, mine.start + b) for a, b in ranges(mine.stop - mine.start, runner.block_points)]
 
 
 def _indices(span: tuple[int, int], points: Tensor | None, samples: Samples) -> Tensor:
@@ -67,11 +76,14 @@ def solve_head(
             f = torch.cat([features, torch.ones_like(features[:, :1])], 1).to(dtype)
             return f.T @ f, f.T @ samples.targets[indices].to(dtype), error
 
-    before = 0.0
-    for f_f, f_t, error in runner.map(block_moments, ranges(n, runner.block_points)):
+    errors = 0.0
+    for f_f, f_t, error in runner.map(block_moments, _share(n, runner)):
         gram += f_f
         moment += f_t
-        before += error / n
+        errors += error
+    total = torch.tensor([errors], dtype=dtype, device=device)
+    runner.group.sum_([gram, moment, total])
+    before = float(total) / n
     gram.diagonal().add_(RIDGE * gram.diagonal().mean())
     solution, info = torch.linalg.solve_ex(gram, moment)
     if int(info) or not bool(torch.isfinite(solution).all()):

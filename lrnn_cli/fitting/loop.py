@@ -3,14 +3,16 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from lrnn_cli.errors import FitError
+from lrnn_cli.fitting.backward import BackwardSwitch
 from lrnn_cli.fitting.blocks import BlockRunner
+from lrnn_cli.fitting.device_steps import READ_EVERY, DeviceSteps, suits
 from lrnn_cli.fitting.guard import SMOOTHING, Guard, Verdict
 from lrnn_cli.fitting.least_squares import LARGEST_HEAD, solve_head, start_points, training_loss
 from lrnn_cli.fitting.optimizers import load_state, make_optimizer
@@ -18,6 +20,8 @@ from lrnn_cli.fitting.outcome import Outcome
 from lrnn_cli.fitting.sampling import BatchSampler
 from lrnn_cli.fitting.schedule import rate_factor
 from lrnn_cli.fitting.settings import FitSettings, parse_target
+from lrnn_cli.fitting.snapshot import Snapshot, copies, put_back, take_snapshot
+from lrnn_cli.kernels.precision import Precision
 from lrnn_cli.models.contract import CoordinateModel
 from lrnn_cli.objectives.samples import Samples
 
@@ -57,16 +61,6 @@ class Counts:
     out_of_memory: int = 0
 
 
-@dataclass
-class Snapshot:
-    """A good state to go back to."""
-
-    step: int
-    smooth_loss: float
-    weights: list[Tensor]
-    optimizer: dict[int, dict[str, Any]] = field(default_factory=dict)
-
-
 class Trainer:
     """Fits a model to samples; iterate over `run()`, then read `outcome`, `counts`, `final_loss`."""
 
@@ -81,6 +75,7 @@ class Trainer:
         lstsq: Sequence[str],
         batch_points: int,
         fresh: Callable[[int], CoordinateModel],
+        backward: Precision = "full",
     ) -> None:
         """Prepare; nothing is computed yet.
 
@@ -93,12 +88,15 @@ class Trainer:
             lstsq: when to solve the output layer: any of start, plateau, end.
             batch_points: points per step, at most all of them.
             fresh: builds the model anew from another seed, for a start that learned nothing.
+            backward: precision of the products of the backward pass, until it would show.
         """
         self.model, self.samples, self.settings, self.runner, self.lr = model, samples, settings, runner, lr
+        self.group = runner.group
         self.fresh, self.lstsq = fresh, frozenset(lstsq)
         self.parameters = list(model.parameters())
-        self.optimizer = make_optimizer(settings.optimizer, model, lr, beta2=settings.beta2)
-        self.sampler = BatchSampler(samples.n_points, batch_points, settings.seed)
+        self.device_steps: DeviceSteps | None = None
+        self.optimizer = self._new_optimizer()
+        self.sampler = BatchSampler(samples.n_points, batch_points, settings.seed, samples.targets.device)
         self.guard = Guard(samples.variance(), settings.guard)
         self.counts = Counts()
         self.snapshot: Snapshot | None = None
@@ -110,6 +108,7 @@ class Trainer:
         self._loss = math.nan
         self._target_mse = self._read_target(settings.until)
         self.next_check = math.inf
+        self.backward = BackwardSwitch(model, samples, backward)
 
     def _read_target(self, until: str | None) -> float:
         """Return the training loss that `--until` asks for; -1 when it asks for nothing."""
@@ -118,6 +117,17 @@ class Trainer:
         kind, value = parse_target(until)
         mse = self.samples.peak**2 * (10 ** (-value / 10) if kind == "psnr_db" else value)
         return mse / self.samples.scale**2
+
+    def _new_optimizer(self) -> torch.optim.Optimizer:
+        settings, on_device = self.settings, suits(self.runner, self.settings.optimizer)
+        optimizer = make_optimizer(
+            settings.optimizer, self.model, self.lr, beta2=settings.beta2, on_device=on_device
+        )
+        if on_device:
+            self.device_steps = DeviceSteps(
+                self.model, self.samples, self.runner, optimizer, clip_norm=settings.clip_norm
+            )
+        return optimizer
 
     def progress(self) -> float:
         """Return the part of the budget used: the larger of the parts of steps and of time."""
@@ -142,12 +152,12 @@ class Trainer:
         if self.step == 0 and "start" in self.lstsq:
             self._solve_head("at the start", start_points(self.model, self.samples, self.settings.seed))
         while True:
-            self.elapsed = time.perf_counter() - clock
+            stop = self._agree(clock, should_stop())
             progress = self.progress()
             if progress >= 1:
                 self.outcome = Outcome.BUDGET
                 break
-            if should_stop():
+            if stop:
                 self.outcome = Outcome.INTERRUPTED
                 return
             lr = self._step(progress)
@@ -158,19 +168,24 @@ class Trainer:
             if self._target_reached():
                 self.outcome = Outcome.TARGET
                 break
+        self._agree(clock, False)
+        if self.device_steps is not None and self.outcome is not Outcome.DIVERGED:
+            self._judge(self.device_steps, 1.0)
         self._finish()
         self.elapsed = time.perf_counter() - clock
         if self._event:
             yield self._record(0.0, 1.0)
 
+    def _agree(self, clock: float, stop: bool) -> bool:
+        """Read the clock, the latest of all processes; tell whether any of them is to stop."""
+        self.elapsed, wish = self.group.largest([time.perf_counter() - clock, float(stop)])
+        return wish > 0
+
     def _record(self, lr: float, progress: float) -> Step:
         event, self._event = "; ".join(self._event) or None, []
         speed = self.step / self.elapsed if self.elapsed > 0 else 0.0
-        psnr = (
-            self.samples.psnr_db(self.guard.smooth_loss)
-            if math.isfinite(self.guard.smooth_loss)
-            else math.nan
-        )
+        smooth = self.guard.smooth_loss
+        psnr = self.samples.psnr_db(smooth) if math.isfinite(smooth) else math.nan
         return Step(self.step, self._loss, psnr, lr, self.elapsed, speed, progress, event)
 
     def _step(self, progress: float) -> float:
@@ -180,12 +195,18 @@ class Trainer:
             settings.schedule, progress=progress, step=self.step, warmup_steps=settings.warmup_steps
         )
         lr = self.lr * factor * self.lr_scale
-        indices = self.sampler.next().to(self.samples.targets.device)
-        blocks_before = self.runner.block_points
+        if switched := self.backward.watch(self.step, self.guard.smooth_loss):
+            self._event.append(switched)
+            if self.device_steps is not None:
+                self.device_steps.forget_graph()
+        indices, blocks_before = self.sampler.next(), self.runner.block_points
+        if self.device_steps is not None:
+            self._launch(self.device_steps, indices, lr, progress)
+            self._note_memory(blocks_before)
+            return lr
         self._loss, gradients = self.runner.with_less_memory(lambda: self._gradient(indices))
-        if self.runner.block_points < blocks_before:
-            self.counts.out_of_memory += 1
-            self._event.append(f"out of memory: blocks of {self.runner.block_points} points from here on")
+        self._loss = self.group.total(self._loss, gradients)
+        self._note_memory(blocks_before)
         norm = float(torch.nn.utils.get_total_norm(gradients))
         smoothing = 0.0 if self.sampler.is_full else SMOOTHING
         loss = self._loss if math.isfinite(norm) else math.nan
@@ -208,8 +229,40 @@ class Trainer:
             self._watch_plateau()
         return lr
 
+    def _note_memory(self, blocks_before: int) -> None:
+        if self.runner.block_points < blocks_before:
+            self.counts.out_of_memory += 1
+            self._event.append(f"out of memory: blocks of {self.runner.block_points} points from here on")
+
+    def _launch(self, steps: DeviceSteps, indices: Tensor, lr: float, progress: float) -> None:
+        """Launch a step on the device; from time to time read and judge the losses of the last ones."""
+        steps.launch(indices, lr)
+        self.step += 1
+        if self.step == 1 or steps.pending == READ_EVERY:
+            self._judge(steps, progress)
+        if "plateau" in self.lstsq:
+            self._watch_plateau()
+
+    def _judge(self, steps: DeviceSteps, progress: float) -> None:
+        """Judge the losses read from the device; the state is copied, or restored, as it is by now."""
+        smoothing = 0.0 if self.sampler.is_full else SMOOTHING
+        for self._loss, norm in steps.read():
+            loss = self._loss if math.isfinite(norm) else math.nan
+            verdict = self.guard.observe(loss, smoothing=smoothing, progress=progress)
+            if verdict is not Verdict.FINE:
+                self._go_back(verdict)
+                return
+        if self.guard.smooth_loss <= 1.2 * self.guard.best_loss:
+            self.snapshot = self._take_snapshot()
+        if steps.note:
+            self._event.append(steps.note)
+            steps.note = None
+
     def _gradient(self, indices: Tensor) -> tuple[float, list[Tensor]]:
-        """Return the mean loss over the batch and its gradient, summed over blocks in their order."""
+        """Return the mean loss over the batch and its gradient, summed over blocks in their order.
+
+        Of several processes each returns the part of its share of the batch.
+        """
 
         def block(part: Tensor) -> tuple[float, tuple[Tensor, ...]]:
             with torch.enable_grad():
@@ -219,7 +272,8 @@ class Trainer:
 
         loss = 0.0
         total: list[Tensor] = []
-        for error, gradients in self.runner.map(block, indices.split(self.runner.block_points)):
+        mine = indices[self.group.share(len(indices))]
+        for error, gradients in self.runner.map(block, mine.split(self.runner.block_points)):
             loss += error
             if total:
                 torch._foreach_add_(total, list(gradients))
@@ -253,30 +307,25 @@ class Trainer:
 
     def _start_afresh(self) -> None:
         new = self.fresh(self.counts.fresh_starts)
-        with torch.no_grad():
-            for old, drawn in zip(self.parameters, new.parameters(), strict=True):
-                old.copy_(drawn)
-        self.optimizer = make_optimizer(
-            self.settings.optimizer, self.model, self.lr, beta2=self.settings.beta2
-        )
+        put_back(self.parameters, list(new.parameters()))
+        self.optimizer = self._new_optimizer()
         self.snapshot = None
         self.guard.went_back(math.inf)
         if "start" in self.lstsq:
             self._solve_head("at the fresh start", start_points(self.model, self.samples, self.settings.seed))
 
     def _take_snapshot(self) -> Snapshot:
-        weights = [p.detach().clone() for p in self.parameters]
-        state = {
-            key: {name: v.clone() if isinstance(v, Tensor) else v for name, v in entry.items()}
-            for key, entry in self.optimizer.state_dict()["state"].items()
-        }
-        return Snapshot(self.step, self.guard.smooth_loss, weights, state)
+        return take_snapshot(self.step, self.guard.smooth_loss, self.parameters, self.optimizer)
 
     def _restore(self, snapshot: Snapshot) -> None:
-        with torch.no_grad():
-            for parameter, saved in zip(self.parameters, snapshot.weights, strict=True):
-                parameter.copy_(saved)
-        load_state(self.optimizer, snapshot.optimizer)
+        put_back(self.parameters, snapshot.weights)
+        self.load_optimizer(snapshot.optimizer)
+
+    def load_optimizer(self, state: dict[int, dict[str, Any]]) -> None:
+        """Give the optimiser a copy of a state."""
+        load_state(self.optimizer, state)
+        if self.device_steps is not None:
+            self.device_steps.forget_graph()
 
     def _solve_head(self, when: str, points: Tensor | None = None) -> float:
         """Solve the output layer over all points, or those given; return the loss over them afterwards."""
@@ -322,16 +371,14 @@ class Trainer:
         else:
             loss = self.runner.with_less_memory(lambda: training_loss(self.model, self.samples, self.runner))
         if self.snapshot is not None and not loss <= 1.05 * self.snapshot.smooth_loss:
-            weights = [p.detach().clone() for p in self.parameters]
+            weights = copies(self.parameters)
             self._restore(self.snapshot)
             earlier = training_loss(self.model, self.samples, self.runner)
             if earlier < loss or not math.isfinite(loss):
                 loss = earlier
                 self._event.append(f"kept the better state of step {self.snapshot.step}")
             else:
-                with torch.no_grad():
-                    for parameter, saved in zip(self.parameters, weights, strict=True):
-                        parameter.copy_(saved)
+                put_back(self.parameters, weights)
         self.final_loss = loss
         if not math.isfinite(self._loss):  # no step was left after resuming, or the last one diverged
             self._loss = loss

@@ -11,9 +11,16 @@ OPTIMIZERS = ("adam", "adamw", "nadam", "sgd")
 
 
 def make_optimizer(
-    name: str, model: CoordinateModel, lr: float, *, beta2: float = 0.999
+    name: str, model: CoordinateModel, lr: float, *, beta2: float = 0.999, on_device: bool = False
 ) -> torch.optim.Optimizer:
     """Build an optimiser with the library's defaults (momentum 0.9 for sgd) over the parameters of a model.
+
+    Args:
+        name: one of `OPTIMIZERS`.
+        model: what to train.
+        lr: peak learning rate.
+        beta2: memory of the second moment, for the relatives of Adam.
+        on_device: keep rates and counts of steps on the device, as `device_steps` needs; adam and adamw only.
 
     Returns:
         the optimiser; parameters of the same `rate_factor` share a group, whose key `factor` holds it.
@@ -25,10 +32,14 @@ def make_optimizer(
         {"params": members, "factor": factor, "lr": lr * factor} for factor, members in factors.items()
     ]
     betas = (0.9, beta2)
+    if on_device:
+        for group in groups:
+            group["lr"] = torch.tensor(group["lr"], device=group["params"][0].device)
+    capturable = on_device and next(model.parameters()).device.type == "cuda"
     if name == "adam":
-        return torch.optim.Adam(groups, lr=lr, betas=betas, fused=True)
+        return torch.optim.Adam(groups, lr=lr, betas=betas, fused=True, capturable=capturable)
     if name == "adamw":
-        return torch.optim.AdamW(groups, lr=lr, betas=betas, fused=True)
+        return torch.optim.AdamW(groups, lr=lr, betas=betas, fused=True, capturable=capturable)
     if name == "nadam":
         return torch.optim.NAdam(groups, lr=lr, betas=betas)
     return torch.optim.SGD(groups, lr=lr, momentum=0.9)

@@ -13,8 +13,8 @@ from torch import Tensor
 from lrnn_cli.errors import CheckpointError
 from lrnn_cli.fitting.checkpoint import RESUME_FORMAT, encode, read
 from lrnn_cli.fitting.guard import Guard
-from lrnn_cli.fitting.loop import Counts, Snapshot, Trainer
-from lrnn_cli.fitting.optimizers import load_state
+from lrnn_cli.fitting.loop import Counts, Trainer
+from lrnn_cli.fitting.snapshot import Snapshot
 
 PROGRESS = {
     "step": int,
@@ -73,6 +73,7 @@ def encode_state(trainer: Trainer, run_key: str, engine: str) -> bytes:
         "counts": asdict(trainer.counts),
         "sampler": trainer.sampler.state(),
         "block_points": trainer.runner.block_points,
+        "full_from": trainer.backward.full_from,
         "progress": {name: getattr(trainer, name) for name in PROGRESS},
     }
     return encode(tensors, header)
@@ -98,7 +99,7 @@ def restore_state(trainer: Trainer, path: Path, run_key: str) -> str:
             for k, parameter in enumerate(trainer.parameters):
                 parameter.copy_(tensors[f"weight.{k}"])
         plain = header["plain"]
-        load_state(trainer.optimizer, _unflatten("optimizer.", tensors, plain))
+        trainer.load_optimizer(_unflatten("optimizer.", tensors, plain))
         if header["snapshot"] is not None:
             weights = [tensors[f"good.weight.{k}"].to(p.device) for k, p in enumerate(trainer.parameters)]
             trainer.snapshot = Snapshot(
@@ -111,6 +112,7 @@ def restore_state(trainer: Trainer, path: Path, run_key: str) -> str:
         trainer.counts = Counts(**header["counts"])
         trainer.sampler.restore(header["sampler"])
         trainer.runner.block_points = int(header["block_points"])
+        trainer.backward.full_from = float(header["full_from"])
         for name, number in PROGRESS.items():
             setattr(trainer, name, number(header["progress"][name]))
         return str(header["engine"])

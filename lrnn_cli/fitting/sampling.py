@@ -12,17 +12,23 @@ class BatchSampler:
     Its state is a seed and two counts, so that a resumed run draws the very same batches.
     """
 
-    def __init__(self, n_points: int, batch_points: int, seed: int) -> None:
-        """Draw nothing yet; a batch of all points needs no permutation."""
+    def __init__(
+        self, n_points: int, batch_points: int, seed: int, device: torch.device | None = None
+    ) -> None:
+        """Draw nothing yet; a batch of all points needs no permutation.
+
+        Permutations are drawn on the CPU, the same for all devices, and moved to `device` once per pass.
+        """
+        self.device = device
         self.n_points, self.batch_points, self.seed = n_points, min(batch_points, n_points), seed
         self.is_full = self.batch_points == n_points
         self.passes, self.position = 0, 0
-        self._order = torch.arange(n_points) if self.is_full else self._permutation()
+        self._order = torch.arange(n_points, device=device) if self.is_full else self._permutation()
 
     def _permutation(self) -> Tensor:
         mixed = (self.seed * 2_654_435_761 + self.passes) % 2**32  # torch's CPU generator takes 32 bits of it
         generator = torch.Generator().manual_seed(mixed)
-        return torch.randperm(self.n_points, generator=generator)
+        return torch.randperm(self.n_points, generator=generator).to(self.device or "cpu")
 
     def next(self) -> Tensor:
         """Return the flat indices of the next batch; what is left of a pass is joined to the next pass."""

@@ -35,7 +35,10 @@ class FitSettings(BaseModel):
         True, description="go back and lower the rate when the loss breaks out or nothing is learned"
     )
     precision: Literal["float32", "float64"] = "float32"
-    engine: Literal["auto", "reference", "fused", "compiled"] = "auto"
+    engine: Literal["auto", "reference", "fused", "compiled", "triton"] = "auto"
+    backward: Literal["auto", "full", "tf32", "bfloat16"] = Field(
+        "auto", description="precision of the matrix products of the backward pass, below 45 dB"
+    )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     threads: int | None = Field(None, ge=1, description="CPU threads; all cores when left out")
     seed: int = Field(0, ge=0, lt=2**31, description="of initial weights and batches")

@@ -20,6 +20,7 @@ from torch.autograd.function import once_differentiable
 
 from lrnn_cli.kernels import native
 from lrnn_cli.kernels.families import FAMILIES
+from lrnn_cli.kernels.precision import Precision, add_product_, product_into
 
 # Of one (block, D, R) tensor. Tensor code passes over it many times, so that it has to stay in the
 # second-level cache; machine code passes once, and longer blocks spare calls.
@@ -36,6 +37,7 @@ class Product:
     offset: float
     centre: float
     library: ctypes.CDLL | None
+    backward: Precision = "full"  # of the matrix products of the backward pass
 
     def forward(self, z: Tensor, components: list[Tensor], phi: Tensor) -> None:
         """Write phi (n, R) of z (n, D, R)."""
@@ -145,9 +147,9 @@ class _ProductLayer(torch.autograd.Function):
                 dz = _project(x[rows], weight, scratch[: rows.stop - start])
             ctx.product.backward_(dz, components, dphi[rows], sums)
             flat = dz.flatten(1)
-            dweight.addmm_(x[rows].T, flat)
+            add_product_(dweight, x[rows].T, flat, ctx.product.backward)
             if dx is not None:
-                torch.mm(flat, matrix, out=dx[rows])
+                product_into(dx[rows], flat, matrix, ctx.product.backward)
         da, dw, dc = sums
         db = (components[1] * dc).sum(0)
         return dx, dweight.T.contiguous().view_as(weight), db, da, dw.addcmul_(dc, bias), dc, None

@@ -27,7 +27,8 @@ class _LayerNorm(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        return *native.norm_backward(ctx.library, *ctx.saved_tensors, dy.contiguous()), None
+        x, weight, moments = ctx.saved_tensors
+        return *native.norm_backward(ctx.library, x, weight, moments, dy.contiguous()), None
 
 
 def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, *, eps: float, engine: str) -> Tensor:

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from lrnn_cli.kernels.dispatch import product_layer
 from lrnn_cli.kernels.layer_norm import layer_norm
+from lrnn_cli.kernels.precision import Precision
 from lrnn_cli.models.components import Sigma, kernel_family, start
 from lrnn_cli.models.contract import CoordinateModel, ModelConfig
 
@@ -87,6 +88,7 @@ class ProductLayer(nn.Module):
         self.offset = 1.0 if config.product == "one-plus" else 0.0
         self.gamma = 1.0 / math.sqrt(dbar) if config.product == "one-plus" else 1.0
         self.engine = "reference"
+        self.backward: Precision = "full"
         bound = 1.0 / n_inputs if first else math.sqrt(3.0 / n_inputs) / self.omega
         self.weight = nn.Parameter(torch.empty(dbar, rank, n_inputs).uniform_(-bound, bound))
         largest = math.pi / self.omega
@@ -119,6 +121,7 @@ class ProductLayer(nn.Module):
             offset=self.offset,
             centre=self.centre,
             engine=self.engine,
+            backward=self.backward,
         )
         if not isinstance(self.norm, nn.LayerNorm):
             return phi
@@ -162,3 +165,8 @@ class Lrnn(CoordinateModel):
         """Evaluate all product layers with the engine of this name (see `kernels.dispatch`)."""
         for layer in self.layers:
             cast(ProductLayer, layer).engine = name
+
+    def use_backward(self, name: Precision) -> None:
+        """Multiply in this precision in the backward pass of all product layers (see `kernels.precision`)."""
+        for layer in self.layers:
+            cast(ProductLayer, layer).backward = name

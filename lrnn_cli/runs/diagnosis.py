@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from lrnn_cli.errors import ConfigError
-from lrnn_cli.fitting.device import device_name, machine_memory_mb, resolve_threads
-from lrnn_cli.kernels import native
+from lrnn_cli.fitting.device import device_name, machine_memory_mb, resolve_device, resolve_threads
+from lrnn_cli.kernels import native, triton
 from lrnn_cli.kernels.dispatch import ENGINES, choose_engine
 from lrnn_cli.runs import provenance
 
@@ -74,8 +74,12 @@ def _threads() -> dict[str, Any]:
 
 
 def _engines() -> list[dict[str, Any]]:
-    """Return each engine with whether it is possible on the CPU in float32, and why."""
+    """Return each engine with whether it is possible in float32, and why.
+
+    `auto` and `triton` are meant on the device that runs by default, `compiled` on the CPU.
+    """
     cpu, precision, family = torch.device("cpu"), torch.float32, "sin"
+    default = resolve_device("auto")
     compiler = native.compiler()
     found = []
     for name in ENGINES:
@@ -84,12 +88,14 @@ def _engines() -> list[dict[str, Any]]:
             found.append({"engine": name, "available": True, "reason": reason})
             continue
         try:
-            chosen = choose_engine(name, family=family, dtype=precision, device=cpu, long_run=False)
+            device = default if name in ("auto", "triton") else cpu
+            chosen = choose_engine(name, family=family, dtype=precision, device=device, long_run=False)
             words = {
                 "auto": f"would be {chosen.name}: {chosen.reason}",
                 "reference": "obvious tensor code",
                 "fused": "tensor code in blocks",
                 "compiled": f"machine code, built with {compiler}",
+                "triton": f"kernels on {default.type}{', interpreted: for tests' * triton.interpreted()}",
             }
             found.append({"engine": name, "available": True, "reason": words.get(name, chosen.reason)})
         except ConfigError as error:

@@ -10,6 +10,7 @@ import yaml
 
 from lrnn_cli.errors import OutputError
 from lrnn_cli.fitting.checkpoint import encode_fitted, load
+from lrnn_cli.fitting.group import ALONE, Group
 from lrnn_cli.fitting.loop import Step
 from lrnn_cli.fitting.outcome import Outcome
 from lrnn_cli.runs import provenance
@@ -32,6 +33,7 @@ class Request:
     command: list[str]
     load_s: float
     preset: str
+    group: Group = ALONE
 
     def run_key(self) -> str:
         """Return the digest of all that decides the result; the number of threads does not."""
@@ -105,9 +107,9 @@ def execute(
         FitError: when training failed from its first step.
     """
     started = provenance.utc_now()
-    run = start_training(request.task.signal, request.task.transform(), request.plan, request.fit)
+    run = _start(request)
     try:
-        if resume and folder.is_unfinished():
+        if request.group.first(resume and folder.is_unfinished()):
             run.resume_from(folder.state, request.run_key())
         log = RunLog(folder, run.trainer.step)
         settings = yaml.safe_dump(request.settings, sort_keys=False, allow_unicode=True)
@@ -138,6 +140,29 @@ def execute(
         raise OutputError(write_problem(folder.path, error)) from error
     finally:
         run.close()
+
+
+def assist(request: Request, folder: RunFolder, *, should_stop: Callable[[], bool] = lambda: False) -> None:
+    """Do the share of a process other than the first in the run that the first executes; write nothing.
+
+    Args:
+        request: the same as that of the first process.
+        folder: where the state to resume from lies, if the first process resumes.
+        should_stop: asked before each step.
+    """
+    run = _start(request)
+    try:
+        if request.group.first(False):
+            run.resume_from(folder.state, request.run_key())
+        for _ in run.steps(should_stop):
+            pass
+    finally:
+        run.close()
+
+
+def _start(request: Request) -> Training:
+    signal, transform = request.task.signal, request.task.transform()
+    return start_training(signal, transform, request.plan, request.fit, request.group)
 
 
 def _train(

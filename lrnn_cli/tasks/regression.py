@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,12 @@ from lrnn_cli.errors import ConfigError, DeviceError
 from lrnn_cli.fitting.blocks import BlockRunner
 from lrnn_cli.fitting.checkpoint import Fitted
 from lrnn_cli.fitting.device import machine_memory_mb, resolve_device, resolve_threads
+from lrnn_cli.fitting.group import ALONE, Group
 from lrnn_cli.fitting.loop import Step, Trainer
 from lrnn_cli.fitting.resume import encode_state, restore_state
 from lrnn_cli.fitting.settings import FitSettings
 from lrnn_cli.kernels.dispatch import Engine, choose_engine
+from lrnn_cli.kernels.precision import Backward, choose_backward
 from lrnn_cli.models.budget import TOLERANCE, fit_budget, parameters_of
 from lrnn_cli.models.catalog import build, config_class
 from lrnn_cli.models.contract import CoordinateModel, ModelConfig
@@ -55,6 +58,7 @@ class Plan:
     device: torch.device
     threads: int
     engine: Engine
+    backward: Backward
     memory_mb: float
     notes: tuple[str, ...]
     segments: tuple[tuple[int, int], ...] = ()  # spans of samples, one network each; empty for a single one
@@ -73,6 +77,8 @@ class Plan:
             "threads": self.threads,
             "engine": self.engine.name,
             "engine_reason": self.engine.reason,
+            "backward": self.backward.name,
+            "backward_reason": self.backward.reason,
             "memory_mb": round(self.memory_mb, 1),
             "segments": [list(span) for span in self.segments],
             "notes": list(self.notes),
@@ -138,6 +144,7 @@ def make_plan(signal: Signal, choice: ModelChoice, fit: FitSettings) -> Plan:
             f"{n_params} parameters would take about {memory_mb:.0f} MB, this machine has {here} MB; "
             "use a smaller model (--params)"
         )
+    backward = choose_backward(fit.backward, engine=engine.name, dtype=dtype, device=device)
     return Plan(
         model_name=choice.name,
         config=config,
@@ -152,6 +159,7 @@ def make_plan(signal: Signal, choice: ModelChoice, fit: FitSettings) -> Plan:
         device=device,
         threads=threads,
         engine=engine,
+        backward=backward,
         memory_mb=memory_mb,
         notes=tuple(notes),
     )
@@ -184,7 +192,7 @@ def _memory_mb(
 
     if n_params <= largest:
         model = build(name, config, n_inputs=n_inputs, n_outputs=n_outputs, seed=0)
-        use_engine(model, "fused" if engine.name == "compiled" else engine.name)
+        use_engine(model, "reference" if engine.name == "reference" else "fused")
         with torch.autograd.graph.saved_tensors_hooks(count, lambda t: t):
             model(torch.zeros(probe, n_inputs))
     blocks = (
@@ -240,8 +248,15 @@ class Evaluation:
 class Regression:
     """One training run: signal and plan in, a fitted network out."""
 
-    def __init__(self, signal: Signal, transform: tuple[float, float], plan: Plan, fit: FitSettings) -> None:
-        """Build model, samples and trainer on the planned device."""
+    def __init__(
+        self,
+        signal: Signal,
+        transform: tuple[float, float],
+        plan: Plan,
+        fit: FitSettings,
+        group: Group = ALONE,
+    ) -> None:
+        """Build model, samples and trainer on the planned device; `group` are the processes that share it."""
         self.signal, self.plan, self.fit, self.transform = signal, plan, fit, transform
         self.engine = plan.engine
         dtype = getattr(torch, fit.precision)
@@ -250,6 +265,7 @@ class Regression:
             plan.device,
             threads=plan.threads,
             block_points=None if fit.block_points == "auto" else int(fit.block_points),
+            group=group,
         )
         values = torch.from_numpy(signal.values).reshape(-1, plan.n_outputs).to(plan.device, dtype)
         places = signal.places
@@ -264,6 +280,7 @@ class Regression:
             lstsq=plan.lstsq,
             batch_points=plan.batch_points,
             fresh=self._build,
+            backward=plan.backward.name,
         )
 
     def _build(self, attempt: int) -> CoordinateModel:
@@ -321,7 +338,7 @@ class Regression:
 
     def summary(self) -> dict[str, Any]:
         """Return what metrics.json says of the training."""
-        trainer = self.trainer
+        trainer, full_from = self.trainer, self.trainer.backward.full_from
         return {
             "steps": trainer.step,
             "seed": self.fit.seed,
@@ -331,9 +348,13 @@ class Regression:
             "lr_scale": trainer.lr_scale,
             "batch_points": self.plan.batch_points,
             "block_points": self.runner.block_points,
+            "processes": self.runner.group.size,
             "precision": self.fit.precision,
             "engine": self.engine.name,
             "engine_reason": self.engine.reason,
+            "backward": self.plan.backward.name,
+            "backward_reason": self.plan.backward.reason,
+            "backward_full_from_step": full_from if math.isfinite(full_from) else None,
             "lstsq": list(self.plan.lstsq),
             "loss_final": trainer.final_loss,
             "outcome": str(trainer.outcome),

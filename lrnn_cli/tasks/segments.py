@@ -19,6 +19,7 @@ from torch import Tensor
 
 from lrnn_cli.errors import CheckpointError
 from lrnn_cli.fitting.checkpoint import RESUME_FORMAT, Fitted, encode, read
+from lrnn_cli.fitting.group import ALONE, Group
 from lrnn_cli.fitting.loop import Counts, Step
 from lrnn_cli.fitting.outcome import Outcome
 from lrnn_cli.fitting.settings import FitSettings
@@ -67,8 +68,16 @@ class Totals:
 class SegmentedRegression:
     """A run over the segments of a plan; the same face as `Regression`."""
 
-    def __init__(self, signal: Signal, transform: tuple[float, float], plan: Plan, fit: FitSettings) -> None:
-        """Begin with the first segment."""
+    def __init__(
+        self,
+        signal: Signal,
+        transform: tuple[float, float],
+        plan: Plan,
+        fit: FitSettings,
+        group: Group = ALONE,
+    ) -> None:
+        """Begin with the first segment; `group` are the processes that share each of them."""
+        self.group = group
         self.signal, self.transform, self.plan, self.fit = signal, transform, plan, fit
         self.count = len(plan.segments)
         self.done: list[dict[str, Tensor]] = []
@@ -100,7 +109,7 @@ class SegmentedRegression:
         )
         plan = replace(self.plan, batch_points=min(self.plan.batch_points, len(values)), segments=())
         own = (mean, deviation) if deviation > 1e-6 * self.transform[1] else (mean, self.transform[1])
-        return Regression(replace(self.signal, values=values), own, plan, fit)
+        return Regression(replace(self.signal, values=values), own, plan, fit, self.group)
 
     def steps(self, should_stop: Callable[[], bool]) -> Iterator[Step]:
         """Train one segment after the other, yielding a record per step with numbers over the whole run."""
@@ -251,7 +260,9 @@ class SegmentedRegression:
 Training = Regression | SegmentedRegression
 
 
-def start_training(signal: Signal, transform: tuple[float, float], plan: Plan, fit: FitSettings) -> Training:
-    """Return a run for a plan, of one network or of several."""
+def start_training(
+    signal: Signal, transform: tuple[float, float], plan: Plan, fit: FitSettings, group: Group = ALONE
+) -> Training:
+    """Return a run for a plan, of one network or of several, shared by the processes of a group."""
     kind = SegmentedRegression if plan.segments else Regression
-    return kind(signal, transform, plan, fit)
+    return kind(signal, transform, plan, fit, group)

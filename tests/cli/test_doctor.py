@@ -20,10 +20,12 @@ def test_the_record(lrnn: Lrnn, tmp_path: Path) -> None:
     assert record["env"]["executable"] == sys.executable
     assert record["packages"]["numpy"] == sys.modules["numpy"].__version__
     engines = {engine["engine"]: engine for engine in record["engines"]}
-    assert list(engines) == ["auto", "reference", "fused", "compiled"]
+    assert list(engines) == ["auto", "reference", "fused", "compiled", "triton"]
     assert engines["reference"]["available"] and engines["fused"]["available"]
     has_compiler = any(map(shutil.which, ("cc", "gcc", "clang")))
     assert engines["compiled"]["available"] == has_compiler
+    assert engines["triton"]["available"] == torch.cuda.is_available()
+    assert engines["triton"]["available"] or engines["triton"]["reason"] == "Triton needs an NVIDIA GPU"
     cache = {"path": str(tmp_path / "cache"), "writable": True, "kernel_built": False}
     assert record["cache"] == cache
     assert not (tmp_path / "cache").exists()  # looking leaves no trace

@@ -142,6 +142,16 @@ BAD_OPTIONS: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
     "precision": (("--precision", "half"), ("fit.precision", "'float32'")),
     "device": (("--device", "tpu"), ("device", "got 'tpu'")),
     "engine": (("--engine", "warp"), ("fit.engine", "'warp'")),
+    "engine-triton": (
+        ("--engine", "triton", "--device", "cpu"),
+        ("engine triton: Triton needs an NVIDIA GPU; use --engine auto",),
+    ),
+    "backward": (("--backward", "fp8"), ("fit.backward", "'fp8'", "'bfloat16'")),
+    "backward-of-reference": (
+        ("--engine", "reference", "--backward", "bfloat16"),
+        ("backward bfloat16: engine reference multiplies in full precision only; use --backward auto",),
+    ),
+    "backward-tf32": (("--backward", "tf32", "--device", "cpu"), ("backward tf32: ", "use --backward auto")),
     "preset": (("--preset", "fst"), ("preset", "'fst'")),
     "crop-form": (("--crop", "1,2,3"), ("--crop", "X0,Y0,X1,Y1")),
     "resize": (("--resize", "0x9"), ("--resize", "WIDTHxHEIGHT")),

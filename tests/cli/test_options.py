@@ -119,7 +119,8 @@ def test_everything_can_be_given() -> None:
         *"--components shared --omega-first 1e1 --omega-hidden 5 --no-layer-norm --set a=1 --set b=2".split(),
         *"--steps 5k -t 1m --until 40dB -b full --lr 1e-3 --schedule exp:0.05 --optimizer adam".split(),
         *"--lstsq start,end --no-guard --warmup 5 --block-points auto".split(),
-        *"--seed 7 --resume --device cpu --precision float32 --threads 2 --engine fused".split(),
+        *"--seed 7 --resume --device cpu --precision float32 --threads 2".split(),
+        *"--engine fused --backward full".split(),
         *"--preset fast -c run.yaml --print-config --dry-run -o - -f --skip-existing --json -qq -v".split(),
     )
     assert not [key for key, value in values.items() if value is None]

@@ -31,7 +31,16 @@ def samples_of(values, dtype=torch.float32, **transform):
 
 
 def make_trainer(
-    values, case=LRNN, *, lr=3e-3, lstsq=(), batch=None, runner=None, dtype=torch.float32, **settings
+    values,
+    case=LRNN,
+    *,
+    lr=3e-3,
+    lstsq=(),
+    batch=None,
+    runner=None,
+    dtype=torch.float32,
+    backward="full",
+    **settings,
 ):
     """A trainer on the CPU, on the fused engine; `settings` are those of the fit."""
     name, options = case
@@ -56,6 +65,7 @@ def make_trainer(
         lstsq=lstsq,
         batch_points=batch or samples.n_points,
         fresh=fresh,
+        backward=backward,
     )
 
 

@@ -1,0 +1,277 @@
+"""What makes training need fewer steps: one change of the default at a time, on small pictures.
+
+    python -m benchmarks.ablate_training [--passes 24] [--seeds 3] [--rows "a;b"] [--until 05:30] [--table]
+
+Four crops of 96 x 96 pixels, colour where the picture has it, three seeds, networks of 30k parameters, 16
+steps per pass, and everything else at the default unless the row says otherwise.
+Every run has the same budget of points, that is of passes over the picture, whatever its batch size. The
+error over all pixels is measured once per pass; the number of passes and of steps to a level is interpolated
+in dB between measurements, the last of which is after the output layer is solved at the end, where that is
+part of the row. Nothing depends on time, so other work on the machine does no harm. The learning rate was
+tuned for none of the rows but the default; rows that need one of their own come with several.
+
+One line per run in `results/ablate_training.jsonl`; what is there is not run again. Seeds come in the outer
+loop, so that a run cut short leaves whole tables of fewer seeds.
+"""
+
+import argparse
+import json
+import math
+import statistics
+import sys
+import time
+from itertools import pairwise, product
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.machine import RESULTS, machine
+from benchmarks.training_variants import (
+    GrowingBatch,
+    LossAwareBatch,
+    MuonAdam,
+    RecordingSamples,
+    rms_frequency,
+)
+from lrnn_cli.fitting.least_squares import training_loss
+from lrnn_cli.fitting.loop import Trainer
+from lrnn_cli.fitting.settings import FitSettings
+from lrnn_cli.signals.image import ImageOptions, read_image
+from lrnn_cli.signals.signal import Signal
+from lrnn_cli.tasks.fit_image import ImageTask
+from lrnn_cli.tasks.regression import ModelChoice, Regression, make_plan
+
+SAMPLES = Path(__file__).parent.parent / "sample_data"
+LEVELS_DB = (30, 35, 40, 45)
+PARAMS = 30_000
+SIDE = 96
+BATCH = SIDE**2 // 16
+# the crop's left upper corner
+IMAGES = {"camera256": (80, 40), "astronaut256": (80, 10), "chelsea256": (80, 60), "camera512": (250, 150)}
+DEFAULT_OMEGA = 80.0  # of the first layer, for 256 x 256 pixels: camera256, from which `spectrum` scales it
+
+# row: training settings (`fit`), options of the network (`model`), and what only this file knows
+ROWS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "least squares end": {"fit": {"lstsq": ("end",)}},
+    "least squares never": {"fit": {"lstsq": ()}},
+    "least squares start, plateau, end": {"fit": {"lstsq": ("start", "plateau", "end")}},
+    "zero output layer, least squares end": {"fit": {"lstsq": ("end",)}, "zero_head": True},
+    "batch x 0.5": {"batch": [BATCH // 2]},
+    "batch growing, x 0.5 to 2": {"batch": [BATCH // 2, BATCH, BATCH * 2]},
+    "batch growing, x 0.25 to 4": {"batch": [BATCH // 4, BATCH // 2, BATCH, BATCH * 2, BATCH * 4]},
+    "schedule cos:0.02": {"fit": {"schedule": "cos:0.02"}},
+    "schedule linear:0.02": {"fit": {"schedule": "linear:0.02"}},
+    "Muon on projections, rate x 1": {"muon": 1.0},
+    "Muon on projections, rate x 3": {"muon": 3.0},
+    "loss-aware, half of the batch": {"loss_aware": 0.5},
+    "omega_first from the spectrum": {"spectrum": True},
+    "omega_first 40": {"model": {"omega_first": 40.0}},
+    "schedule const": {"fit": {"schedule": "const"}},
+    "loss-aware, a quarter of the batch": {"loss_aware": 0.25},
+    "rate x 2": {"rate": 2.0},
+    "rate x 0.5": {"rate": 0.5},
+    "least squares start": {"fit": {"lstsq": ("start",)}},
+    "Muon on projections, rate x 6": {"muon": 6.0},
+}
+EXTRA = 6  # so many rows at the end of the table are run last, after all seeds of the others
+
+
+def picture(name: str) -> Signal:
+    """Return the crop of a sample picture."""
+    x, y = IMAGES[name]
+    return read_image(SAMPLES / f"{name}.png", ImageOptions(crop=(x, y, x + SIDE, y + SIDE)))
+
+
+def spectral_omega(signal: Signal) -> float:
+    """Return the first layer's frequency scale, in proportion to the rms frequency of the picture."""
+    whole = torch.from_numpy(read_image(SAMPLES / "camera256.png").values)
+    return DEFAULT_OMEGA * rms_frequency(torch.from_numpy(signal.values)) / rms_frequency(whole)
+
+
+class Ablated(Trainer):
+    """The trainer, its budget counted in points seen, whatever the size of the batches."""
+
+    budget_points: float
+    seen = 0
+
+    def progress(self) -> float:
+        """Return the part of the budget used."""
+        return self.seen / self.budget_points
+
+    def _step(self, progress: float) -> float:
+        rate = super()._step(progress)
+        self.seen += self.sampler.batch_points
+        return rate
+
+
+def trainer_for(
+    row: dict[str, Any], signal: Signal, *, passes: float, seed: int
+) -> tuple[Ablated, dict[str, Any]]:
+    """Return a trainer of this row, and what was decided."""
+    sizes = row.get("batch", [BATCH])
+    fit = FitSettings(steps=10**9, threads=1, device="cpu", seed=seed, **row.get("fit", {}))
+    options = dict(row.get("model", {}))
+    if row.get("spectrum"):
+        options["omega_first"] = spectral_omega(signal)
+    task = ImageTask(signal)
+    plan = make_plan(signal, ModelChoice(options=options, params=PARAMS), fit)
+    base = Regression(signal, task.transform(), plan, fit)
+    samples: Any = base.trainer.samples
+    if "loss_aware" in row:
+        samples.__class__ = RecordingSamples
+        samples.watch(1.0)
+    trainer = Ablated(
+        base.model,
+        samples,
+        fit,
+        base.runner,
+        lr=plan.lr * row.get("rate", 1.0),
+        lstsq=plan.lstsq,
+        batch_points=sizes[0],
+        fresh=base._build,
+    )
+    trainer.budget_points = passes * samples.n_points
+    if len(sizes) > 1:
+        trainer.sampler = GrowingBatch(samples.n_points, sizes, passes, seed)
+    if "loss_aware" in row:
+        trainer.sampler = LossAwareBatch(samples, BATCH, row["loss_aware"], seed)
+    if "muon" in row:
+        trainer.optimizer = MuonAdam(base.model, trainer.lr, factor=row["muon"])
+    if row.get("zero_head"):
+        with torch.no_grad():
+            base.model.head.weight.zero_()
+            base.model.head.bias.zero_()
+    about = {
+        "params": plan.n_params,
+        "engine": plan.engine.name,
+        "lr": trainer.lr,
+        "batch_points": sizes,
+        "omega_first": getattr(plan.config, "omega_first", None),
+    }
+    return trainer, about
+
+
+def measure(row: dict[str, Any], signal: Signal, *, passes: float, seed: int) -> dict[str, Any]:
+    """Fit once; return the curve of PSNR over passes and steps, and where it meets the levels."""
+    trainer, about = trainer_for(row, signal, passes=passes, seed=seed)
+    samples, n = trainer.samples, trainer.samples.n_points
+    curve: list[tuple[float, int, float]] = []  # passes, steps, dB
+    due = 0.0
+    for _ in trainer.run():
+        if trainer.seen >= due * n:
+            loss = training_loss(trainer.model, samples, trainer.runner)
+            curve.append((trainer.seen / n, trainer.step, samples.psnr_db(loss)))
+            due = math.floor(trainer.seen / n) + 1
+    final = samples.psnr_db(trainer.final_loss)
+    curve.append((trainer.seen / n, trainer.step, final))
+    trainer.runner.close()
+    return {
+        **about,
+        "psnr_db": final,
+        "steps": trainer.step,
+        "rollbacks": trainer.counts.rollbacks,
+        "fresh_starts": trainer.counts.fresh_starts,
+        "reached": {str(level): crossing(curve, level) for level in LEVELS_DB},
+        "curve": [(round(p, 3), s, round(d, 3)) for p, s, d in curve],
+    }
+
+
+def crossing(curve: list[tuple[float, int, float]], level: float) -> dict[str, float] | None:
+    """Return passes and steps at which a curve first meets a level, linear in dB between its points."""
+    if curve[0][2] >= level:
+        return {"passes": round(curve[0][0], 3), "steps": curve[0][1]}
+    for (p0, s0, d0), (p1, s1, d1) in pairwise(curve):
+        if d0 < level <= d1:
+            t = (level - d0) / (d1 - d0)
+            return {"passes": round(p0 + t * (p1 - p0), 3), "steps": round(s0 + t * (s1 - s0), 1)}
+    return None
+
+
+def table(runs: list[dict[str, Any]]) -> str:
+    """Return the table of docs/performance.md, rows in the order of `ROWS`.
+
+    Passes to a level are medians over the runs that reached it, with their number where some did not; ratios
+    are geometric means over the pairs of runs, of the row and of the default on the same picture from the
+    same seed, that both reached it.
+    """
+    base = {(r["image"], r["seed"]): r for r in runs if r["row"] == "default"}
+    head = " | ".join(f"{level} dB" for level in LEVELS_DB)
+    lines = [
+        f"| row | runs | passes to {head} | final dB against the default | went back |",
+        "|---|--:|" + "--:|" * (len(LEVELS_DB) + 2),
+    ]
+    for name in ROWS:
+        mine = [r for r in runs if r["row"] == name]
+        if not mine:
+            continue
+        cells = []
+        for level in map(str, LEVELS_DB):
+            met = [r["reached"][level]["passes"] for r in mine if r["reached"][level]]
+            both = [
+                math.log(r["reached"][level]["passes"] / base[key]["reached"][level]["passes"])
+                for r in mine
+                if (key := (r["image"], r["seed"])) in base
+                and r["reached"][level]
+                and base[key]["reached"][level]
+            ]
+            cell = f"{statistics.median(met):.1f}" if met else "–"
+            cell += f" ({len(met)} of {len(mine)})" if 0 < len(met) < len(mine) else ""
+            if both and name != "default":
+                cell += f", × {math.exp(statistics.fmean(both)):.2f}"
+            cells.append(cell)
+        pairs = [(r, base.get((r["image"], r["seed"]))) for r in mine]
+        gains = [r["psnr_db"] - b["psnr_db"] for r, b in pairs if b is not None]
+        gain = f"{statistics.fmean(gains):+.2f} ({min(gains):+.2f} to {max(gains):+.2f})" if gains else "–"
+        if name == "default":
+            gain = f"{statistics.fmean(r['psnr_db'] for r in mine):.2f} dB"
+        returns = sum(r["rollbacks"] + r["fresh_starts"] for r in mine)
+        lines.append(f"| {name} | {len(mine)} | {' | '.join(cells)} | {gain} | {returns} |")
+    return "\n".join(lines) + "\n"
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Return the runs stored so far."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def main() -> None:
+    """Run what is missing, or print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--passes", type=int, default=24)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--rows", default=";".join(ROWS), help="names, separated by ;")
+    parser.add_argument("--images", default=",".join(IMAGES))
+    parser.add_argument("--until", metavar="HH:MM", help="start no run after this time of the clock, today")
+    parser.add_argument("--out", type=Path, default=RESULTS / "ablate_training.jsonl")
+    parser.add_argument("--table", action="store_true", help="print the table of the stored runs")
+    args = parser.parse_args()
+    runs = read(args.out)
+    if args.table:
+        sys.stdout.write(table(runs))
+        return
+    torch.set_num_threads(1)
+    done = {(r["row"], r["image"], r["seed"], r["passes"]) for r in runs}
+    rows = args.rows.split(";")
+    if unknown := [name for name in rows if name not in ROWS]:
+        parser.error(f"unknown rows: {'; '.join(unknown)}")
+    here = {key: value for key, value in machine().items() if key != "taken_utc"}
+    early, late = list(ROWS)[:-EXTRA], list(ROWS)[-EXTRA:]
+    for part in (early, late):
+        for seed, name, image in product(range(args.seeds), part, args.images.split(",")):
+            key = {"row": name, "image": image, "seed": seed, "passes": args.passes}
+            if name not in rows or tuple(key.values()) in done:
+                continue
+            if args.until and time.strftime("%H:%M") >= args.until:
+                return
+            run = measure(ROWS[name], picture(image), passes=args.passes, seed=seed)
+            with args.out.open("a") as file:
+                file.write(json.dumps({**key, **run, "machine": here}) + "\n")
+            print({**key, "psnr_db": run["psnr_db"], "reached": run["reached"]}, flush=True)
+
+
+if __name__ == "__main__":
+    main()

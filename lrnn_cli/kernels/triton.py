@@ -1,0 +1,179 @@
+"""The product layer on NVIDIA GPUs through Triton: whether it is possible here, and calling `triton_code`.
+
+Forward: one kernel from points to phi. Backward: one kernel recomputes the factors and writes dz; dW and dx
+are matrix products of it, in chunks of points, so that memory does not grow with the batch. Without a GPU the
+same kernels run in Triton's interpreter (`TRITON_INTERPRET=1`, set before the start), which is how they are
+tested; that is slow and for tests only.
+"""
+
+import contextlib
+import importlib.util
+import os
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from lrnn_cli.kernels import precision, reference
+from lrnn_cli.kernels.families import FAMILIES
+
+BLOCK = {"BN": 64, "BR": 64, "BK": 32}  # points, neurons and inputs of a tile
+NARROW = 8  # inputs up to which a projection is summed one by one, in full precision: coordinates
+CHUNK_BYTES = 2**28  # of the dz (points, D, R) of a chunk of the backward pass
+OLDEST = (7, 0)  # compute capability that Triton needs
+PROBE_ERROR = 1e-4  # of the probe against the reference, relative to the largest number of each tensor
+
+
+def interpreted() -> bool:
+    """Tell whether Triton runs its kernels in the interpreter, on the CPU."""
+    return os.environ.get("TRITON_INTERPRET", "0").lower() in ("1", "true", "on")
+
+
+def supports(family: str, dtype: torch.dtype, device: torch.device) -> bool:
+    """Tell whether the kernels have this family, precision and device."""
+    where = device.type == "cuda" or (device.type == "cpu" and interpreted())
+    return family in FAMILIES and dtype == torch.float32 and where
+
+
+def obstacle(family: str, dtype: torch.dtype, device: torch.device) -> str | None:
+    """Return why the kernels cannot be used here, in words, None if they can; the first call tries them."""
+    if not (torch.cuda.is_available() if device.type == "cuda" else interpreted()):
+        return "Triton needs an NVIDIA GPU"
+    if not supports(family, dtype, device):
+        return f"the Triton kernel has no {family!r} in {str(dtype).removeprefix('torch.')} on {device.type}"
+    if importlib.util.find_spec("triton") is None:
+        return "the package triton is not installed"
+    if device.type == "cuda" and (found := torch.cuda.get_device_capability(device)) < OLDEST:
+        return f"a GPU of compute capability {found[0]}.{found[1]} is too old for Triton"
+    return _failure(device)
+
+
+@lru_cache
+def _failure(device: torch.device) -> str | None:
+    """Run a tiny layer on a device; return what is wrong, None when it works."""
+    generator = torch.Generator().manual_seed(0)
+    component = (1, 2, 3)
+    shapes = [(5, 9), (2, 3, 9), (2, 3), component, component, component]
+    inputs = [torch.randn(s, generator=generator).to(device).requires_grad_() for s in shapes]
+    constants: dict[str, Any] = {"family": "spder", "gamma": 0.7, "offset": 1.0, "centre": 0.1}
+    results = []
+    try:
+        for layer in (product_layer, reference.product_layer):
+            with torch.enable_grad():
+                phi = layer(*inputs, **constants)
+                results.append([phi.detach(), *torch.autograd.grad(phi.sum(), inputs)])
+    except Exception as error:  # a toolchain fails in more ways than can be listed; the reason is shown
+        first = (str(error).splitlines() or [""])[0][:200]
+        return f"Triton failed on this machine ({type(error).__name__}: {first})"
+    for found, expected in zip(*results, strict=True):
+        if not bool((found - expected).abs().max() <= PROBE_ERROR * expected.abs().max().clamp(min=1)):
+            return "the Triton kernel gave wrong numbers on this machine"
+    return None
+
+
+@lru_cache
+def _dot(device: torch.device) -> str:
+    """Return the precision of projections: three TF32 products stand for one in float32, to about 1e-6."""
+    modern = device.type == "cuda" and torch.cuda.get_device_capability(device) >= precision.TENSOR_CORES
+    return "tf32x3" if modern else "ieee"
+
+
+def _on(device: torch.device) -> contextlib.AbstractContextManager[Any]:
+    return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
+
+
+@lru_cache
+def _kernel(name: str) -> Any:
+    """Return a kernel of `triton_code`, which imports triton, so only when it is needed."""
+    # Triton 3.9 warns where this is left open: sums of products may be fused, as compilers for GPUs do
+    os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")
+    from lrnn_cli.kernels import triton_code
+
+    return getattr(triton_code, name)
+
+
+def _launch(kernel: str, tensors: list[Tensor], weight: Tensor, components: int, n: int, **meta: Any) -> None:
+    n_factors, n_neurons, d = weight.shape
+    grid = (-(-n // BLOCK["BN"]), -(-n_neurons // BLOCK["BR"]))
+    constants = [meta.pop(name) for name in ("gamma", "offset", "centre")]
+    with _on(weight.device):
+        _kernel(kernel)[grid](
+            *tensors, n, d, n_factors, n_neurons, components, *constants,
+            FAMILY=meta["family"], DOT=_dot(weight.device), NARROW=d <= NARROW, **BLOCK,
+        )  # fmt: skip
+
+
+class _TritonLayer(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, *arguments: Any) -> Tensor:
+        inputs, constants, backward = [t.contiguous() for t in arguments[:6]], arguments[6], arguments[7]
+        x, weight = inputs[:2]
+        phi = x.new_empty(x.shape[0], weight.shape[1])
+        if x.shape[0]:
+            components = inputs[3].shape[0]
+            _launch("forward_kernel", [*inputs, phi], weight, components, len(x), **constants)
+        ctx.constants, ctx.precision = constants, backward
+        ctx.save_for_backward(*inputs)
+        return phi
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dphi: Tensor) -> tuple[Tensor | None, ...]:
+        inputs = ctx.saved_tensors
+        x, weight, bias, amplitude = inputs[:4]
+        dphi, matrix, components = dphi.contiguous(), weight.flatten(0, 1), amplitude.shape[0]
+        dweight = torch.zeros_like(matrix)
+        dx = torch.empty_like(x) if ctx.needs_input_grad[0] else None
+        total = x.new_zeros(3 * components + 1, *bias.shape)
+        block = BLOCK["BN"]
+        chunk = max(1, CHUNK_BYTES // (4 * bias.numel() * block)) * block
+        for start in range(0, len(x), chunk):
+            part = x[start : start + chunk]
+            dz = part.new_empty(len(part), *bias.shape)
+            sums = part.new_empty(-(-len(part) // block), *total.shape)
+            tensors = [part, *inputs[1:], dphi[start : start + chunk], dz, sums]
+            _launch("backward_kernel", tensors, weight, components, len(part), **ctx.constants)
+            total += sums.sum(0)
+            precision.add_product_(dweight, dz.flatten(1).T, part, ctx.precision)
+            if dx is not None:
+                precision.product_into(dx[start : start + chunk], dz.flatten(1), matrix, ctx.precision)
+        da, dw, dc = total[:-1].unflatten(0, (3, components))
+        return dx, dweight.view_as(weight), total[-1], da, dw, dc, None, None
+
+
+def product_layer(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    amplitude: Tensor,
+    frequency: Tensor,
+    phase: Tensor,
+    *,
+    family: str,
+    gamma: float,
+    offset: float,
+    centre: float,
+    backward: precision.Precision = "full",
+) -> Tensor:
+    """Same meaning and shapes as `reference.product_layer`; differentiable once; float32.
+
+    Args:
+        x: points, (n, d).
+        weight: W, (D, R, d).
+        bias: b, (D, R).
+        amplitude: a, (M, D, R).
+        frequency: w, (M, D, R).
+        phase: c, (M, D, R).
+        family: name of sigma in `FAMILIES`.
+        gamma: scale of the component functions.
+        offset: 1, or 0 for the plain product of the g.
+        centre: constant subtracted from sigma.
+        backward: precision of the matrix products for dW and dx.
+
+    Returns:
+        phi, (n, R).
+    """
+    constants = {"family": family, "gamma": gamma, "offset": offset, "centre": centre}
+    return _TritonLayer.apply(x, weight, bias, amplitude, frequency, phase, constants, backward)

@@ -1,0 +1,136 @@
+"""The ablations of training: the variants do what they say, the table counts right, nothing runs twice."""
+
+import json
+
+import pytest
+import torch
+
+from benchmarks import ablate_training
+from benchmarks.ablate_training import LEVELS_DB, ROWS, crossing, table
+from benchmarks.training_variants import (
+    GrowingBatch,
+    LossAwareBatch,
+    MuonAdam,
+    RecordingSamples,
+    orthogonal,
+    rms_frequency,
+)
+from tests.fitting.support import make_trainer, picture, samples_of
+
+
+def test_batches_grow_over_equal_numbers_of_passes():
+    sampler = GrowingBatch(100, [10, 20, 50], 6, seed=0)
+    sizes = []
+    while sampler.seen < 600:
+        sizes.append(len(sampler.next()))
+    assert [sizes.count(size) for size in (10, 20, 50)] == [20, 10, 4]
+    assert sizes == sorted(sizes)
+
+
+def test_points_of_large_error_are_drawn_more_often():
+    samples = samples_of(picture(10, 10))
+    samples.__class__ = RecordingSamples
+    samples.watch(0.0)
+    samples.errors[7] = 1.0
+    sampler = LossAwareBatch(samples, 20, 0.05, seed=0)
+    batches = [sampler.next() for _ in range(50)]
+    assert {len(batch) for batch in batches} == {20}
+    assert all(7 in batch for batch in batches)
+
+
+def test_errors_are_recorded_in_training_only():
+    samples = samples_of(picture(4, 4))
+    samples.__class__ = RecordingSamples
+    samples.watch(-1.0)
+    prediction, indices = torch.zeros(2, 1), torch.tensor([3, 5])
+    samples.squared_error(prediction, indices)
+    assert (samples.errors == -1).all()
+    samples.squared_error(prediction.requires_grad_(), indices)
+    expected = samples.targets[indices, 0].square()
+    torch.testing.assert_close(samples.errors[indices], expected)
+    assert (samples.errors == -1).sum() == 14
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 5), (3, 5, 8)])
+def test_orthogonal(shape):
+    singular = torch.linalg.svdvals(orthogonal(torch.randn(shape)))
+    assert singular.min() > 0.3  # the published coefficients end near 1, not at it
+    assert singular.max() < 1.3
+
+
+def test_muon_is_for_hidden_projections_only():
+    trainer = make_trainer(picture())
+    optimizer = MuonAdam(trainer.model, 1e-3)
+    assert [tuple(p.shape) for p in optimizer.matrices] == [(2, 12, 12)]
+    before = [p.detach().clone() for p in trainer.parameters]
+    trainer.optimizer = optimizer
+    run = trainer.run()
+    next(run), next(run)
+    assert all(not torch.equal(a, b) for a, b in zip(before, trainer.parameters, strict=True))
+    matrix = optimizer.matrices[0]
+    assert set(optimizer.state[matrix]) == {"muon"}
+    assert matrix.grad is not None
+
+
+def test_the_rms_frequency_of_a_grating():
+    x = torch.arange(64) / 64
+    values = torch.cos(2 * torch.pi * 9 * x).expand(64, 64)[..., None]
+    assert rms_frequency(values) == pytest.approx(torch.pi * 9, rel=0.02)
+
+
+def test_crossings_are_interpolated():
+    curve = [(1.0, 10, 20.0), (2.0, 20, 30.0), (3.0, 30, 28.0), (4.0, 40, 36.0)]
+    assert crossing(curve, 25) == {"passes": 1.5, "steps": 15.0}
+    assert crossing(curve, 32) == {"passes": 3.5, "steps": 35.0}
+    assert crossing(curve, 15) == {"passes": 1.0, "steps": 10}
+    assert crossing(curve, 40) is None
+
+
+def test_one_run_and_no_run_twice(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(ablate_training, "SIDE", 12)
+    monkeypatch.setattr(ablate_training, "PARAMS", 1500)
+    out = tmp_path / "runs.jsonl"
+    words = ["ablate", "--out", str(out), "--passes", "2", "--seeds", "1", "--images", "camera256"]
+    for _ in range(2):
+        monkeypatch.setattr("sys.argv", [*words, "--rows", "default;zero output layer, least squares end"])
+        ablate_training.main()
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [row["row"] for row in rows] == ["default", "zero output layer, least squares end"]
+    assert rows[0]["curve"][-1][2] == pytest.approx(rows[0]["psnr_db"], abs=1e-3)
+    assert rows[0]["batch_points"] == [ablate_training.BATCH]
+    capsys.readouterr()
+    monkeypatch.setattr("sys.argv", [*words, "--table"])
+    ablate_training.main()
+    assert capsys.readouterr().out == table(rows)
+
+
+def test_an_unknown_row(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["ablate", "--rows", "defualt"])
+    with pytest.raises(SystemExit):
+        ablate_training.main()
+    assert "unknown rows: defualt" in capsys.readouterr().err
+
+
+def run(row, image, passes, psnr):
+    reached = {str(level): None for level in LEVELS_DB}
+    reached["30"] = passes and {"passes": passes, "steps": 10 * passes}
+    return {"row": row, "image": image, "seed": 0, "passes": 24, "psnr_db": psnr, "reached": reached} | {
+        "rollbacks": 1,
+        "fresh_starts": 0,
+    }
+
+
+def test_the_table():
+    runs = [run("default", "a", 4.0, 30.0), run("default", "b", 9.0, 32.0)]
+    runs += [run("rate x 2", "a", 2.0, 31.0), run("rate x 2", "b", None, 29.0)]
+    lines = table(runs).splitlines()
+    assert len(lines) == 4
+    assert lines[2] == "| default | 2 | 6.5 | – | – | – | 31.00 dB | 2 |"
+    assert lines[3] == "| rate x 2 | 2 | 2.0 (1 of 2), × 0.50 | – | – | – | -1.00 (-3.00 to +1.00) | 2 |"
+
+
+def test_every_row_is_possible():
+    signal = ablate_training.picture("camera256")
+    assert signal.values.shape[:2] == (96, 96)
+    for row in ROWS.values():
+        assert set(row) <= {"fit", "model", "batch", "muon", "loss_aware", "spectrum", "zero_head", "rate"}

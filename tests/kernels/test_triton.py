@@ -1,0 +1,166 @@
+"""The Triton engine: its kernels in the interpreter, in a process of its own, and how it is chosen."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from lrnn_cli.errors import ConfigError
+from lrnn_cli.kernels import triton
+from lrnn_cli.kernels.dispatch import choose_engine, product_layer
+from tests.kernels.support import draw
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+HAS_TRITON = importlib.util.find_spec("triton") is not None
+
+
+def choose(asked="auto", device=CUDA, **changes):
+    return choose_engine(asked, **{"family": "spder", "dtype": torch.float32, "device": device, **changes})
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """A GPU of a modern kind, as far as choosing goes, on which Triton works."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: (9, 0))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(triton, "_failure", lambda device: None)
+    return monkeypatch
+
+
+@pytest.mark.skipif(not HAS_TRITON, reason="triton is for Linux")
+def test_the_kernels_in_the_interpreter():
+    """Their tests are in `interpreted_triton.py`: Triton decides when imported whether it interprets."""
+    tests = Path(__file__).with_name("interpreted_triton.py")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", str(tests)],
+        env={**os.environ, "TRITON_INTERPRET": "1"},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    assert "passed" in done.stdout
+    assert "skipped" not in done.stdout
+
+
+COMPILE = """
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource, compile
+from lrnn_cli.kernels import triton_code, triton
+pointers = "x weight bias amplitude frequency phase"
+for kernel, more in ((triton_code.forward_kernel, "phi"), (triton_code.backward_kernel, "dphi dz sums")):
+    for dot, narrow, capability in (("tf32x3", False, 90), ("ieee", False, 75), ("tf32x3", True, 80)):
+        constants = {"FAMILY": "spder", "DOT": dot, "NARROW": narrow, **triton.BLOCK}
+        kinds = dict.fromkeys(f"{pointers} {more}".split(), "*fp32")
+        kinds |= dict.fromkeys("n d n_factors n_neurons n_components".split(), "i32")
+        kinds |= dict.fromkeys("gamma offset centre".split(), "fp32") | dict.fromkeys(constants, "constexpr")
+        source = ASTSource(kernel, signature=kinds, constexprs=constants)
+        done = compile(source, target=GPUTarget("cuda", capability, 32))
+        assert done.asm["cubin"] and done.metadata.shared <= 64 * 1024
+print("compiled")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not HAS_TRITON, reason="triton is for Linux")
+def test_the_kernels_compile_for_gpus(tmp_path):
+    """No GPU is needed for that: what the interpreter lets pass, the compiler may not."""
+    env = {
+        **os.environ,
+        "TRITON_CACHE_DIR": str(tmp_path),
+        "TRITON_INTERPRET": "0",
+        "TRITON_DEFAULT_FP_FUSION": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILE],
+        env=env,
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "compiled\n", done.stderr[-3000:]
+
+
+def test_auto_takes_it_on_a_gpu(gpu):
+    assert (choose().name, choose().reason) == ("triton", "Triton kernels on cuda")
+    assert choose("triton").reason == "asked for"
+    assert choose("fused").name == "fused"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"dtype": torch.float64}, "the Triton kernel has no 'spder' in float64 on cuda"),
+        ({"family": "wavelet"}, "the Triton kernel has no 'wavelet' in float32 on cuda"),
+    ],
+)
+def test_what_it_has_not(gpu, changes, reason):
+    assert (choose(**changes).name, choose(**changes).reason) == ("fused", reason)
+    with pytest.raises(ConfigError) as caught:
+        choose("triton", **changes)
+    assert str(caught.value) == f"engine triton: {reason}; use --engine auto"
+
+
+def test_without_the_package(gpu):
+    gpu.setattr(importlib.util, "find_spec", lambda name: None)
+    assert (choose().name, choose().reason) == ("fused", "the package triton is not installed")
+    with pytest.raises(ConfigError, match="not installed; use --engine auto"):
+        choose("triton")
+
+
+def test_an_old_gpu(gpu):
+    gpu.setattr(torch.cuda, "get_device_capability", lambda device=None: (6, 1))
+    assert choose().reason == "a GPU of compute capability 6.1 is too old for Triton"
+
+
+def test_a_toolchain_that_fails(gpu):
+    gpu.setattr(triton, "_failure", lambda device: "Triton failed on this machine (RuntimeError: no ptxas)")
+    assert choose().name == "fused"
+    assert choose().reason == "Triton failed on this machine (RuntimeError: no ptxas)"
+
+
+def test_without_a_gpu(monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for device in (CPU, CUDA):
+        with pytest.raises(ConfigError) as caught:
+            choose("triton", device)
+        assert str(caught.value) == "engine triton: Triton needs an NVIDIA GPU; use --engine auto"
+    assert choose(device=CPU).name in ("compiled", "fused")
+
+
+def probe(monkeypatch, layer):
+    """What the trial run says of a layer in place of the kernels."""
+    monkeypatch.setattr(triton, "product_layer", layer)
+    return triton._failure.__wrapped__(CPU)
+
+
+def test_the_trial_run(monkeypatch):
+    from lrnn_cli.kernels import reference
+
+    assert probe(monkeypatch, reference.product_layer) is None
+
+    def broken(*inputs, **constants):
+        raise RuntimeError("ptxas not found\nmore of it")
+
+    expected = "Triton failed on this machine (RuntimeError: ptxas not found)"
+    assert probe(monkeypatch, broken) == expected
+
+    for wrong in (1.001, torch.nan):
+        found = probe(monkeypatch, lambda *t, wrong=wrong, **c: reference.product_layer(*t, **c) * wrong)
+        assert found == "the Triton kernel gave wrong numbers on this machine"
+
+
+def test_a_model_told_to_use_it_still_runs_on_the_cpu(monkeypatch):
+    """As when memory is estimated: dispatch takes tensor code there."""
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    inputs = draw(5, 2, 3, 4, 1, seed=0, dtype=torch.float32)
+    constants = {"family": "sin", "gamma": 0.5, "offset": 1.0, "centre": 0.0}
+    one, other = (product_layer(*inputs, engine=name, **constants) for name in ("triton", "fused"))
+    assert torch.equal(one, other)
