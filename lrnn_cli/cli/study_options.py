@@ -35,6 +35,11 @@ JobCount = Annotated[
     typer.Option("--jobs", "-j", metavar="N", min=1, show_default=False,
                  help="Jobs at once; the cores are shared among them. One, or one per GPU, if left out."),
 ]  # fmt: skip
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", metavar="N", min=1, show_default=False,
+                 help="Processor cores of each job; all of them divided by --jobs if left out."),
+]  # fmt: skip
 Dask = Annotated[
     bool, typer.Option("--dask", help="Run on a dask.distributed cluster started on this machine.")
 ]

@@ -20,6 +20,7 @@ from lrnn_cli.runs.folder import atomic_write
 from lrnn_cli.studies.jobs import Job, State
 from lrnn_cli.studies.run_job import PROGRAM, run_job
 from lrnn_cli.studies.run_local import slot_environments, visible_gpus
+from lrnn_cli.studies.warm import warm_kernel
 
 CONNECT_S = 10.0  # how long a scheduler may take to answer
 LOST_WORKERS = 5  # workers that a job may lose before it counts as failed
@@ -39,9 +40,10 @@ def work(spec: dict[str, Any], root: str, program: tuple[str, ...], threads: int
     Returns:
         its state; everything else lies in its folder.
     """
-    wish = Path(root) / stop
+    wish, job = Path(root) / stop, Job(**spec)
+    warm_kernel([job])
     return run_job(
-        Job(**spec), Path(root), program=program or PROGRAM, threads=threads, should_stop=wish.exists
+        job, Path(root), program=program or PROGRAM, threads=threads, should_stop=wish.exists
     ).value
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lrnn_cli.studies.jobs import Job, State
 from lrnn_cli.studies.run_job import PROGRAM, run_job
+from lrnn_cli.studies.warm import warm_kernel
 
 _POLL_S = 0.2
 
@@ -55,10 +56,14 @@ class LocalRunner:
         root: folder of the study.
         count: jobs at once.
         program: how to start lrnn.
+        threads: CPU threads of each; None divides the cores among them.
     """
 
-    def __init__(self, root: Path, count: int, program: Sequence[str] = PROGRAM) -> None:
+    def __init__(
+        self, root: Path, count: int, program: Sequence[str] = PROGRAM, *, threads: int | None = None
+    ) -> None:
         self.root, self.count, self.program = root, count, program
+        self.threads = threads or threads_each(count)
         self._slots: queue.SimpleQueue[dict[str, str]] = queue.SimpleQueue()
         for environment in slot_environments(count, visible_gpus()):
             self._slots.put(environment)
@@ -74,6 +79,7 @@ class LocalRunner:
         Yields:
             a job and how it stands now; jobs that were not begun are left out.
         """
+        warm_kernel(jobs)
         with ThreadPoolExecutor(self.count) as pool:
             pending: dict[Future[State | None], Job] = {pool.submit(self._one, job): job for job in jobs}
             try:
@@ -97,7 +103,7 @@ class LocalRunner:
                 job,
                 self.root,
                 program=self.program,
-                threads=threads_each(self.count),
+                threads=self.threads,
                 env=environment,
                 should_stop=self._stopping.is_set,
             )

@@ -71,6 +71,13 @@ Jobs = Annotated[
     int,
     _option("--jobs", "-j", metavar="N", min=1, help="Runs at once; the cores are shared among them; 1."),
 ]
+Threads = Annotated[
+    int | None,
+    _option(
+        "--threads", metavar="N", min=1,
+        help="Processor cores of each run; all of them divided by --jobs if left out.",
+    ),
+]  # fmt: skip
 Targets = Annotated[
     str | None,
     _option(
@@ -112,6 +119,7 @@ def command(
     solver: Solver = None,
     tune: Tune = None,
     jobs: Jobs = 1,
+    threads: Threads = None,
     targets: Targets = None,
     equal: Equal = None,
     by_input: ByInput = False,
@@ -134,7 +142,7 @@ def command(
     asked = {
         "--models": models, "--seeds": seeds, "--params": params, "--params-list": params_list,
         "--steps": steps, "--time": time, "--task": task, "--problem": problem, "--k": k,
-        "--solver": solver, "--tune": tune, "--": words or None,
+        "--solver": solver, "--tune": tune, "--threads": threads, "--": words or None,
     }  # fmt: skip
     folders = [name for name in names if Path(name).is_dir()]
     if folders and models is None and problem is None:
@@ -164,7 +172,7 @@ def command(
         words=(*words, *(("--solver", solver) if solver is not None else ())),
     )
     _check_equal(question, view.equal)
-    return compare_inputs(question, tune or 0, jobs, view, talk)
+    return compare_inputs(question, tune or 0, jobs, threads, view, talk)
 
 
 def _sources(names: list[str], task: str | None, problem: str | None, k: float | None) -> "list[Source]":

@@ -81,6 +81,7 @@ def run(
     shard: so.Shard = None,
     job: so.JobNames = None,
     jobs: so.JobCount = None,
+    threads: so.Threads = None,
     dask: so.Dask = False,
     scheduler: so.Scheduler = None,
     connect_timeout: so.Timeout = 10.0,
@@ -108,7 +109,7 @@ def run(
         talk.note(f"{_count(chosen)}, {len(chosen) - len(todo)} of them done already")
     began = clock.monotonic()
     with ExitStack() as stack, StopFlag() as should_stop:
-        ended = _runner(stack, todo, root, jobs, dask, scheduler, connect_timeout, should_stop)
+        ended = _runner(stack, todo, root, jobs, threads, dask, scheduler, connect_timeout, should_stop)
         for number, (one, state) in enumerate(ended, 1):
             complaint = one.folder(root).complaint()
             seconds = duration(clock.monotonic() - began)
@@ -245,6 +246,7 @@ def _runner(
     todo: "list[Job]",
     root: Path,
     jobs: int | None,
+    threads: int | None,
     dask: bool,
     scheduler: str | None,
     timeout_s: float,
@@ -256,7 +258,8 @@ def _runner(
     if not dask and scheduler is None:
         from lrnn_cli.studies.run_local import LocalRunner, visible_gpus
 
-        return LocalRunner(root, jobs or len(visible_gpus()) or 1).run(todo, should_stop)
+        count = jobs or len(visible_gpus()) or 1
+        return LocalRunner(root, count, threads=threads).run(todo, should_stop)
     if scheduler is not None and jobs is not None:
         raise ConfigError("--jobs and --scheduler exclude each other: a cluster's workers decide the number")
     from lrnn_cli.studies.run_dask import connect, default_workers, run_on
@@ -264,7 +267,8 @@ def _runner(
 
     workers = jobs or default_workers()
     client = stack.enter_context(connect(scheduler, workers, timeout_s))
-    threads = None if scheduler is not None else threads_each(workers)
+    if scheduler is None:
+        threads = threads or threads_each(workers)
     return run_on(client, todo, root, should_stop, threads=threads)
 
 
