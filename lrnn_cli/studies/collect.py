@@ -340,9 +340,11 @@ def _machine(record: dict[str, Any]) -> str:
     resources, env = record.get("resources") or {}, record.get("env") or {}
     cpu = resources.get("device") == "cpu"
     threads = f", {resources['threads']} threads" if cpu and resources.get("threads") else ""
+    stack = (record.get("train") or {}).get("stack")
+    shared = f", {stack} fits in one batch: times are its time divided by {stack}" if stack else ""
     return (
         f"{resources.get('device_name', 'unknown device')} ({resources.get('device', '?')}{threads}), "
-        f"{env.get('platform', 'unknown platform')}, torch {env.get('torch', '?')}"
+        f"{env.get('platform', 'unknown platform')}, torch {env.get('torch', '?')}{shared}"
     )
 
 

@@ -1,7 +1,7 @@
 """Compiling the kernel of the product layer before the first run, so that no run pays for it.
 
-A run that finds no compiled kernel either compiles it, seconds that the others do not have, or is too short to
-pay for that and works with another engine than the runs after it.
+A run that finds no compiled kernel either compiles it, seconds that the others do not have, or is too short
+to pay for that and works with another engine than the runs after it.
 """
 
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""The report as a person sees it. Needs Chromium or Chrome: `pytest -m browser`."""
+"""The report as a person sees it, where Chromium or Chrome is installed; elsewhere test_report.py has to do."""
 
 import base64
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.studies.browser import Page, browser
+from tests.studies.browser import Page, browser, find_browser
 from tests.studies.pages import page
 
 pytestmark = pytest.mark.browser
@@ -20,6 +20,8 @@ COLUMN = (
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    if find_browser() is None:
+        pytest.skip("no Chromium or Chrome here; test_report.py runs the page's script without one")
     file = tmp_path_factory.mktemp("page") / "report.html"
     file.write_text(page(), encoding="utf-8")
     with browser() as found:
@@ -127,6 +129,17 @@ def test_it_prints(shown: Page) -> None:
     printed = base64.b64decode(shown.call("Page.printToPDF", printBackground=False)["data"])
     assert printed.startswith(b"%PDF")
     assert len(printed) > 10_000
+
+
+def test_a_table_of_usual_width_is_not_cut(shown: Page) -> None:
+    cut = "Array.from(document.querySelectorAll('.wide')).map(w => w.scrollWidth - w.clientWidth)"
+    assert max(shown.ask(cut)) <= 0
+
+
+def test_words_stand_on_the_left_and_figures_on_the_right(shown: Page) -> None:
+    align = "getComputedStyle(document.querySelectorAll('table.sortable')[2].rows[{}].cells[{}]).textAlign"
+    assert [shown.ask(align.format(row, 1)) for row in (0, 1)] == ["left", "left"]  # the model
+    assert [shown.ask(align.format(row, 6)) for row in (0, 1)] == ["right", "right"]  # PSNR
 
 
 def test_a_narrow_window_does_not_scroll_sideways(shown: Page) -> None:
