@@ -28,8 +28,8 @@ def test_sounds(lrnn: Lrnn, tmp_path: Path) -> None:
 
 def test_a_slice_by_a_network_and_without_one(lrnn: Lrnn, tmp_path: Path) -> None:
     np.save(tmp_path / "s.npy", np.outer(np.hanning(16), np.hanning(16)))
-    done = lrnn("compare", "s.npy", "--task", "reconstruct-ct", "--models", "siren,fbp", "--seeds", 1, "-p", 300,
-                "--steps", 2, "--json", "--", "--views", 8, "--prior", "none")  # fmt: skip
+    done = lrnn("compare", "s.npy", "--task", "reconstruct-ct", "--models", "siren,fbp", "--seeds", 1,
+                "-p", 300, "--steps", 2, "--json", "--", "--views", 8, "--prior", "none")  # fmt: skip
     assert done.code == 0, done.err
     found = rows(done.json())
     assert done.json()["tables"][0]["kind"] == "slice"

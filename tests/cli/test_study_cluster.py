@@ -78,7 +78,7 @@ def test_a_worker_without_lrnn_is_told(
     )
     start("worker", *cluster, ready="Registered to", path=str(tmp_path / "bare"))
     lrnn("study", "run", "s.yaml", "--scheduler", "file:cluster.json").refused(
-        4, "scheduler file:cluster.json: worker tcp://127.0.0.1:", "cannot run lrnn (No module named 'lrnn_cli')",
-        "install lrnn", "in the Python of every worker",
+        4, "scheduler file:cluster.json: worker tcp://127.0.0.1:",
+        "cannot run lrnn (No module named 'lrnn_cli')", "install lrnn", "in the Python of every worker",
     )  # fmt: skip
     assert not (tmp_path / "studies").exists()

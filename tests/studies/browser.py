@@ -127,7 +127,8 @@ def browser() -> Iterator[Page]:
     with tempfile.TemporaryDirectory() as profile:
         options = [
             "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-pipe",
-            "--disable-background-networking", "--disable-dev-shm-usage", "--disable-component-update", f"--user-data-dir={profile}",
+            "--disable-background-networking", "--disable-dev-shm-usage",
+            "--disable-component-update", f"--user-data-dir={profile}",
         ]  # fmt: skip
         # the browser reads commands from descriptor 3 and writes answers to descriptor 4
         become = (

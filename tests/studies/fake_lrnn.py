@@ -25,7 +25,7 @@ if words[:2] == ["study", "stack"]:
     if "forever" in wishes:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         time.sleep(60)
-    for path, wish in zip(jobs, wishes):
+    for path, wish in zip(jobs, wishes, strict=True):
         if wish == "ok":
             with open(os.path.join(path, "metrics.json"), "w") as file:
                 json.dump({"schema": "lrnn.metrics/1", "status": "ok", "train": {"stack": len(jobs)}}, file)

@@ -1,4 +1,4 @@
-"""The report as a person sees it, where Chromium or Chrome is installed; elsewhere test_report.py has to do."""
+"""The report as a person sees it, where Chromium or Chrome is installed; elsewhere test_report.py must do."""
 
 import base64
 import re
