@@ -79,7 +79,7 @@ def _prepare(folder: "JobFolder", threads: int | None) -> "Entry":
     tree = {**job["config"]}
     tree["fit"] = {**tree["fit"], "seed": job["seed"], "threads": threads}
     cls = settings_class(job["model"], medium.name, medium.options)
-    settings = merge(cls, yaml=tree, yaml_name=str(folder.spec))
+    settings: Any = merge(cls, yaml=tree, yaml_name=str(folder.spec))
     group = getattr(settings, medium.name)
     signal = medium.read(job["path"] or job["input"], group, None)
     task = medium.task(signal, group)

@@ -24,7 +24,7 @@ def main() -> None:
         ):
             if number == 0:
                 os.kill(before[0], signal.SIGKILL)
-        client.wait_for_workers(2, timeout=60)
+        client.wait_for_workers(2, timeout=200)
         after = sorted(client.run(os.getpid).values())
     found = [(str(one.folder(root).state()), begun(one, root)) for one in jobs]
     sys.stdout.write(json.dumps({"jobs": found, "before": before, "after": after}) + "\n")

@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -97,10 +96,23 @@ def test_workers_without_lrnn_or_with_another_one_are_refused() -> None:
         check_workers(Client({"tcp://a:1": "9.9"}), "tcp://s:1", 0.1, said.append)
 
 
-def future_of(result: Any = None, error: BaseException | None = None) -> Any:
-    """A task that has ended."""
-    status = "error" if error else "finished"
-    return SimpleNamespace(done=lambda: True, status=status, exception=lambda: error, result=lambda: result)
+class Future:
+    """A task, which ended unless it waits."""
+
+    def __init__(
+        self, result: Any = None, error: BaseException | None = None, waiting: bool = False
+    ) -> None:
+        self.found, self.error, self.waiting = result, error, waiting
+        self.status = "error" if error else "finished"
+
+    def done(self) -> bool:
+        return not self.waiting
+
+    def exception(self) -> BaseException | None:
+        return self.error
+
+    def result(self) -> Any:
+        return self.found
 
 
 @pytest.fixture
@@ -115,18 +127,18 @@ def test_what_a_worker_could_not_do_is_said(tmp_path: Path) -> None:
         return [str(state) for _, state in run_on(client, [[job(1)]], tmp_path, lambda: False)]
 
     with pytest.raises(DeviceError, match=r"a worker cannot do job 0+1: TypeError: no such field"):
-        outcome(future_of(error=TypeError("no such field")))
+        outcome(Future(error=TypeError("no such field")))
     with pytest.raises(OutputError, match="disk is full"):
-        outcome(future_of(error=OutputError("the disk is full")))
+        outcome(Future(error=OutputError("the disk is full")))
     with pytest.raises(DeviceError, match="must lie on a file system that all workers share; -d chooses it"):
-        outcome(future_of(result=["done"]))
-    assert outcome(future_of(error=KilledWorker("lrnn-1", None, 5))) == ["failed"]
+        outcome(Future(result=["done"]))
+    assert outcome(Future(error=KilledWorker("lrnn-1", None, 5))) == ["failed"]
     assert job(1).folder(tmp_path).complaint() == "6 workers were lost with it"
 
 
 @pytest.mark.usefixtures("ended")
 def test_jobs_do_not_wait_for_workers_that_are_gone(tmp_path: Path) -> None:
-    waiting = SimpleNamespace(done=lambda: False)
+    waiting = Future(waiting=True)
     client = Client(threads={"tcp://a:1": 1}, future=waiting)
     asked = 0
 
