@@ -169,7 +169,8 @@ def _summary(table: Table, study: str) -> str:
     content = json.dumps(finite(as_dict(table)), indent=1, ensure_ascii=False, default=str)
     parts = [
         '<p class="note">Mean ± standard deviation over inputs and seeds. <b>Bold</b>: best mean; ≈: within '
-        "noise of it; ?: too few runs to tell. Brackets: 95 % intervals. A click on a title sorts.</p>",
+        "noise of it; ?: too few runs to tell. Success: share of all runs that reach a target, in brackets "
+        "its 95 % interval; time and steps to it of the runs that did. A click on a title sorts.</p>",
         _table(list(columns.values()), "quality and cost"),
         _goals(table) if table.targets else "",
         f"<p>{_download(f'{study}-table.json', 'application/json', content)}</p>",
@@ -178,18 +179,20 @@ def _summary(table: Table, study: str) -> str:
 
 
 def _goals(table: Table) -> str:
-    columns = [_Column("model", words=True)]
-    for target in table.targets:
-        columns += [_Column(f"{what} {target.text}") for what in ("reach", "s to", "steps to")]
-    for row in table.rows:
-        columns[0].add(row.label, row.label)
-        for k, cell in enumerate(row.targets):
-            rate = cell.reached / cell.n
-            told = f"{100 * rate:.0f} % [{100 * cell.low:.0f}, {100 * cell.high:.0f}]"
-            columns[3 * k + 1].add(told, rate, cell.rate.mark)
-            _add(columns[3 * k + 2], cell.seconds, SECONDS, 0)
-            _add(columns[3 * k + 3], cell.steps, STEPS, 0)
-    return _table(columns, "targets")
+    """Return a line for each target and row: with a column for each target the table would be too wide."""
+    target, model = _Column("target", words=True), _Column("model", words=True)
+    rate, seconds, steps = _Column("success"), _Column("time / s"), _Column("steps")
+    for k, goal in enumerate(table.targets):
+        for row in table.rows:
+            cell = row.targets[k]
+            share = cell.reached / cell.n
+            target.add(goal.text, k)
+            model.add(row.label, row.label)
+            told = f"{100 * share:.0f} % [{100 * cell.low:.0f}, {100 * cell.high:.0f}]"
+            rate.add(told, share, cell.rate.mark)
+            _add(seconds, cell.seconds, SECONDS, 0)
+            _add(steps, cell.steps, STEPS, 0)
+    return _table([target, model, rate, seconds, steps], "targets")
 
 
 def _params(row: TableRow) -> str:

@@ -88,6 +88,18 @@ def test_a_mouse_sorts_the_table(shown: Page) -> None:
     assert shown.ask(COLUMN) == ["lrnn", "siren <fast>"]
 
 
+def test_targets_sort_by_their_value_and_keep_their_models(shown: Page) -> None:
+    cells = (
+        "Array.from(document.querySelectorAll('table.sortable')[1].tBodies[0].rows)"
+        ".map(r => r.cells[0].textContent + ' ' + r.cells[1].textContent)"
+    )
+    before = ["28 dB lrnn", "28 dB siren <fast>", "30 dB lrnn", "30 dB siren <fast>"]
+    assert shown.ask(cells) == before
+    shown.click("[aria-label=targets] th:nth-child(1) button")
+    shown.click("[aria-label=targets] th:nth-child(1) button")
+    assert shown.ask(cells) == before[2:] + before[:2]
+
+
 def test_the_slider_uncovers_one_picture_or_the_other(shown: Page) -> None:
     shown.click(".pair input")
     assert shown.ask("document.activeElement.type") == "range"

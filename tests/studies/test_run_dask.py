@@ -99,9 +99,7 @@ def test_workers_without_lrnn_or_with_another_one_are_refused() -> None:
 class Future:
     """A task, which ended unless it waits."""
 
-    def __init__(
-        self, result: Any = None, error: BaseException | None = None, waiting: bool = False
-    ) -> None:
+    def __init__(self, result: Any = None, error: BaseException | None = None, waiting: bool = False) -> None:
         self.found, self.error, self.waiting = result, error, waiting
         self.status = "error" if error else "finished"
 
