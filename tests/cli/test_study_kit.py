@@ -28,6 +28,18 @@ def test_a_study_of_the_kit_is_a_plan(lrnn: Lrnn, tmp_path: Path, name: str) -> 
     assert list(tmp_path.iterdir()) == []
 
 
+REDUCED = {"images": 36, "audio": 12, "poisson-scaling": 24, "ablations": 24}
+
+
+def test_the_reduced_studies_are_plans_too(lrnn: Lrnn) -> None:
+    """Those whose results docs/results.md tells."""
+    folder = ROOT / "benchmarks" / "studies"
+    assert {path.stem for path in folder.glob("*.yaml")} == set(REDUCED)
+    for name, count in REDUCED.items():
+        done = lrnn("study", "plan", folder / f"{name}.yaml", "--ids", "-q")
+        assert (done.code, len(done.out.split())) == (0, count), done.err
+
+
 # What makes a study tiny: its own settings and what is laid over them.
 TINY: dict[str, dict[str, Any]] = {
     "images": {"centre_crop": "12x12", "models": ["siren"], "inputs": "camera256.png"},
