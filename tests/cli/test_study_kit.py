@@ -28,7 +28,7 @@ def test_a_study_of_the_kit_is_a_plan(lrnn: Lrnn, tmp_path: Path, name: str) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-REDUCED = {"images": 36, "audio": 6, "poisson-scaling": 24, "ablations": 24}
+REDUCED = {"images": 36, "audio": 6, "poisson-scaling": 24, "ablations": 18}
 
 
 def test_the_reduced_studies_are_plans_too(lrnn: Lrnn) -> None:
