@@ -26,7 +26,8 @@ def names() -> Iterator[str]:
     """Yield the commands, those of a group after the group's own name."""
     for name, row in COMMANDS.items():
         yield name
-        yield from (f"{name} {inner}" for inner in getattr(load(name, row), "commands", {}))
+        inside = getattr(load(name, row), "commands", {})
+        yield from (f"{name} {inner}" for inner, command in inside.items() if not command.hidden)
 
 
 def document() -> str:

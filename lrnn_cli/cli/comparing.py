@@ -131,13 +131,16 @@ def compare_runs(paths: Sequence[str], view: View, talk: Talk) -> int:
     return ExitCode.OK
 
 
-def compare_inputs(question: "Question", trials: int, count: int, view: View, talk: Talk) -> int:
+def compare_inputs(
+    question: "Question", trials: int, count: int, threads: int | None, view: View, talk: Talk
+) -> int:
     """Run what is missing, and compare.
 
     Args:
         question: what is compared on what.
         trials: of the tuning of every row; 0 for none.
         count: runs at once.
+        threads: CPU threads of each; None divides the cores among them.
         view: how.
         talk: the program's voice.
 
@@ -162,12 +165,12 @@ def compare_inputs(question: "Question", trials: int, count: int, view: View, ta
     with StopFlag() as should_stop:
         if trials:
             note = _Announcer(talk, "trials", trials * len(question.keys()) * len(question.sources))
-            run = partial(_run, root / "tuning", count, should_stop, note)
+            run = partial(_run, root / "tuning", count, threads, should_stop, note)
             question, searched = tune(question, trials, root / "tuning", run, should_stop=should_stop)
         jobs = question.jobs()
         if not should_stop():
             note = _Announcer(talk, "runs", len(jobs))
-            folders = _run(root, count, should_stop, note, jobs)
+            folders = _run(root, count, threads, should_stop, note, jobs)
         should_stop.finish("stopped; the same command goes on from there")
     records = adopt([record for folder in folders for record in collect_each(folder)])
     stored = comparison_file.Stored(searched, view.targets or "", True)
@@ -180,12 +183,17 @@ def compare_inputs(question: "Question", trials: int, count: int, view: View, ta
 
 
 def _run(
-    root: Path, count: int, should_stop: StopFlag, note: "_Announcer", jobs: "Sequence[Job]"
+    root: Path,
+    count: int,
+    threads: int | None,
+    should_stop: StopFlag,
+    note: "_Announcer",
+    jobs: "Sequence[Job]",
 ) -> list[Path]:
     from lrnn_cli.studies.execute import run_missing
     from lrnn_cli.studies.run_local import LocalRunner
 
-    return run_missing(jobs, LocalRunner(root, count), should_stop=should_stop, ended=note)
+    return run_missing(jobs, LocalRunner(root, count, threads=threads), should_stop=should_stop, ended=note)
 
 
 class _Announcer:

@@ -35,6 +35,16 @@ JobCount = Annotated[
     typer.Option("--jobs", "-j", metavar="N", min=1, show_default=False,
                  help="Jobs at once; the cores are shared among them. One, or one per GPU, if left out."),
 ]  # fmt: skip
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", metavar="N", min=1, show_default=False,
+                 help="Processor cores of each job; all of them divided by --jobs if left out."),
+]  # fmt: skip
+Stack = Annotated[
+    int,
+    typer.Option("--stack", metavar="N", min=1,
+                 help="Fit up to N small jobs that differ in input and seed alone in one batch."),
+]  # fmt: skip
 Dask = Annotated[
     bool, typer.Option("--dask", help="Run on a dask.distributed cluster started on this machine.")
 ]
@@ -69,4 +79,8 @@ Equal = Annotated[
 ReportFile = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The page.")]
 Pictures = Annotated[
     int, typer.Option("--pictures", metavar="N", min=0, help="Inputs to show or play on the page.")
+]
+StudyFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of results.", show_default=False)]
+StackIds = Annotated[
+    list[str], typer.Argument(metavar="ID...", help="Jobs, by their whole ids.", show_default=False)
 ]

@@ -1,14 +1,12 @@
 """From STUDY.yaml to jobs: reading the file, and asking the command for its complete configuration."""
 
-import contextlib
-import io
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lrnn_cli.cli.failures import classify, one_line
 from lrnn_cli.cli.merge import load_yaml, merge
+from lrnn_cli.cli.resolving import resolved_config
 from lrnn_cli.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -59,20 +57,13 @@ def _resolve(study: "Study", combination: "Combination", words: Sequence[str], p
     """
     import yaml
 
-    from lrnn_cli.cli.group import Session, build
-
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "settings.yaml"
         file.write_text(yaml.safe_dump(combination.groups()), encoding="utf-8")
-        args = [study.task, *(["any"] if study.kind.suffixes else []), *words]
-        args += [f"--{study.kind.model_option}", combination.model, *combination.options()]
-        args += ["--config", str(file), "--print-config"]
-        said = io.StringIO()
+        args = [*words, f"--{study.kind.model_option}", combination.model, *combination.options()]
+        args += ["--config", str(file)]
         try:
-            with contextlib.redirect_stdout(said):
-                build().main(args, prog_name="lrnn", standalone_mode=False, obj=Session())
-        except Exception as error:
-            failure = classify(error)
-            text = one_line(failure.message).replace(f" ({file})", "").replace(f"--config {file}: ", "")
+            return resolved_config(study.task, args, takes_file=bool(study.kind.suffixes))
+        except ConfigError as error:
+            text = str(error).replace(f" ({file})", "").replace(f"--config {file}: ", "")
             raise ConfigError(f"{path}: {combination.label}: {text}") from error
-    return dict(yaml.safe_load(said.getvalue()))

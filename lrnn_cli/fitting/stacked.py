@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -25,13 +26,15 @@ from lrnn_cli.errors import ConfigError
 from lrnn_cli.fitting.blocks import BlockRunner
 from lrnn_cli.fitting.guard import SMOOTHING, Guard, Verdict
 from lrnn_cli.fitting.least_squares import solve_head, start_points, training_loss
-from lrnn_cli.fitting.loop import SNAPSHOT_EVERY
+from lrnn_cli.fitting.loop import SNAPSHOT_EVERY, Step
 from lrnn_cli.fitting.optimizers import make_optimizer
 from lrnn_cli.fitting.sampling import BatchSampler
 from lrnn_cli.fitting.schedule import rate_factor
 from lrnn_cli.fitting.settings import FitSettings
 from lrnn_cli.models.contract import CoordinateModel
 from lrnn_cli.objectives.samples import Samples
+
+Listener = Callable[[int, Step], None]
 
 
 @dataclass
@@ -62,8 +65,12 @@ def fit_stacked(
     lr: float,
     lstsq: Sequence[str] = (),
     batch_points: int,
-) -> None:
+    listener: Listener = lambda member, step: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> bool:
     """Fit all members for the same number of steps, as `loop.Trainer` fits each of them.
+
+    The seconds of a step are those of the batch divided by the number of members: what one fit costs.
 
     Args:
         members: networks of one architecture; their models, losses and troubles are filled in.
@@ -72,11 +79,17 @@ def fit_stacked(
         lr: peak learning rate.
         lstsq: when to solve the output layers: any of start and end.
         batch_points: points of a step, of each member.
+        listener: called with the number of a member and its step.
+        should_stop: asked before every step; the weights are then of no use.
+
+    Returns:
+        whether all steps were done.
 
     Raises:
         ConfigError: when the settings or the members cannot go in step.
     """
     _check(members, settings, lstsq)
+    began = time.perf_counter()
     for member in members if "start" in lstsq else ():
         solve_head(
             member.model, member.samples, runner, start_points(member.model, member.samples, member.seed)
@@ -87,6 +100,8 @@ def fit_stacked(
     smoothing = 0.0 if samplers[0].is_full else SMOOTHING
     steps = settings.steps or 0
     for step in range(steps):
+        if should_stop():
+            return False
         rate = rate_factor(
             settings.schedule, progress=step / steps, step=step, warmup_steps=settings.warmup_steps
         )
@@ -100,17 +115,25 @@ def fit_stacked(
             verdict = guard.observe(loss, smoothing=smoothing, progress=step / steps)
             if verdict is not Verdict.FINE:
                 member.trouble = str(verdict)
-            elif step % SNAPSHOT_EVERY == 0 and guard.smooth_loss <= 1.2 * guard.best_loss:
+                continue
+            if step % SNAPSHOT_EVERY == 0 and guard.smooth_loss <= 1.2 * guard.best_loss:
                 member.snapshot = guard.smooth_loss, stack.weights(k)
         stack.clip(norms, settings.clip_norm, [not m.trouble for m in members])
         for group in stack.optimizer.param_groups:
             group["lr"] = lr * rate * group["factor"]
         stack.optimizer.step()
+        seconds = (time.perf_counter() - began) / len(members)
+        for k, (member, guard) in enumerate(zip(members, guards, strict=True)):
+            if not member.trouble:
+                psnr = member.samples.psnr_db(guard.smooth_loss)
+                speed = (step + 1) / seconds
+                listener(k, Step(step + 1, losses[k], psnr, lr * rate, seconds, speed, step / steps))
     for k, member in enumerate(members):
         stack.give_back(k, member.model)
         if not member.trouble:
             _finish(member, runner, "end" in lstsq)
         member.snapshot = None
+    return True
 
 
 def _pairs(samplers: Sequence[BatchSampler], members: Sequence[Member]) -> zip[tuple[BatchSampler, Member]]:

@@ -58,8 +58,8 @@ def paired_test(a: Sequence[float], b: Sequence[float], *, exact: bool = False, 
 
     Up to 18 pairs all 2^n choices of signs of the differences d_i are counted: p is the part of them for
     which |Σ ±d_i| >= |Σ d_i|, with no assumption on the distribution. That is 2 / 2^n at least; where so few
-    pairs could never reach p = 0.05 (6 for a single test, 7 for two or three), and where there are too many
-    to count, it is Student's paired t test, which supposes normal differences.
+    pairs could never reach p = 0.05 (fewer than 6 for a single test, 7 for up to three, 8 for up to six), and
+    where there are too many to count, it is Student's paired t test, which supposes normal differences.
 
     Args:
         a: n figures, finite.

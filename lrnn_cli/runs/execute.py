@@ -115,27 +115,7 @@ def execute(
         settings = yaml.safe_dump(request.settings, sort_keys=False, allow_unicode=True)
         atomic_write(folder.config, settings.encode())
         _train(run, request, folder, log, listener, should_stop)
-        outcome = run.trainer.outcome or Outcome.BUDGET
-        began = time.perf_counter()
-        atomic_write(folder.checkpoint, encode_fitted(run.fitted()))
-        fitted = load(folder.checkpoint)
-        use_engine(fitted.model, run.engine.name)
-        evaluation = request.task.evaluate(fitted, run.runner)
-        output = folder.path / f"{OUTPUT_STEM}{evaluation.suffix}"
-        picture = request.task.picture(evaluation, log.records)
-        atomic_write(output, evaluation.output)
-        atomic_write(folder.preview, picture)
-        atomic_write(folder.log, log.encode())
-        files = {"output": output, "checkpoint": folder.checkpoint, "preview": folder.preview}
-        record = _record(request, run, evaluation, outcome, started, time.perf_counter() - began)
-        record["outputs"] = {
-            name: {"path": str(path), "sha256": provenance.digest(path.read_bytes())}
-            for name, path in files.items()
-        }
-        atomic_write(folder.metrics, to_json(record))
-        if outcome is not Outcome.INTERRUPTED:
-            folder.finish()
-        return RunResult(finite(record), evaluation.summary, evaluation.output, outcome)
+        return finish(request, run, folder, log, started)
     except OSError as error:
         raise OutputError(write_problem(folder.path, error)) from error
     finally:
@@ -163,6 +143,45 @@ def assist(request: Request, folder: RunFolder, *, should_stop: Callable[[], boo
 def _start(request: Request) -> Training:
     signal, transform = request.task.signal, request.task.transform()
     return start_training(signal, transform, request.plan, request.fit, request.group)
+
+
+def finish(request: Request, run: Training, folder: RunFolder, log: RunLog, started: str) -> RunResult:
+    """Write what a run leaves behind: save, read back, measure, and last of all metrics.json.
+
+    Args:
+        request: what was run.
+        run: trained, or as far as it came.
+        folder: where.
+        log: of the training.
+        started: when, as `provenance.utc_now` says it.
+
+    Returns:
+        record, summary and output.
+
+    Raises:
+        OutputError: when something cannot be written.
+    """
+    outcome = run.trainer.outcome or Outcome.BUDGET
+    began = time.perf_counter()
+    atomic_write(folder.checkpoint, encode_fitted(run.fitted()))
+    fitted = load(folder.checkpoint)
+    use_engine(fitted.model, run.engine.name)
+    evaluation = request.task.evaluate(fitted, run.runner)
+    output = folder.path / f"{OUTPUT_STEM}{evaluation.suffix}"
+    picture = request.task.picture(evaluation, log.records)
+    atomic_write(output, evaluation.output)
+    atomic_write(folder.preview, picture)
+    atomic_write(folder.log, log.encode())
+    files = {"output": output, "checkpoint": folder.checkpoint, "preview": folder.preview}
+    record = _record(request, run, evaluation, outcome, started, time.perf_counter() - began)
+    record["outputs"] = {
+        name: {"path": str(path), "sha256": provenance.digest(path.read_bytes())}
+        for name, path in files.items()
+    }
+    atomic_write(folder.metrics, to_json(record))
+    if outcome is not Outcome.INTERRUPTED:
+        folder.finish()
+    return RunResult(finite(record), evaluation.summary, evaluation.output, outcome)
 
 
 def _train(

@@ -122,7 +122,8 @@ def execute_solution(
     atomic_write(folder.log, b"".join(json.dumps(record).encode() + b"\n" for record in log))
     record = _record(task, found, settings, command, started)
     record["status"] = "interrupted" if should_stop() else "ok"
-    record["train"] |= {"steps": len(log), "outcome": _outcome(task, should_stop())}
+    # the log has a record for several steps of Adam and of L-BFGS
+    record["train"] |= {"steps": log[-1]["step"] if log else 0, "outcome": _outcome(task, should_stop())}
     record["time"] = {"solve_s": round(solve_s, 4), "eval_s": round(time.perf_counter() - measured, 4)}
     record["resources"] = provenance.resources(torch.device("cpu"), threads)
     record["outputs"] = {

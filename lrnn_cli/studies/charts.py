@@ -5,12 +5,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+CROWD = 6  # series from which on the bands are drawn paler
 COLOURS = 8  # classes c0 … c7 of the page's style; further series repeat them with other dashes
-WIDTH, HEIGHT = 640, 380
+WIDTH, HEIGHT = 560, 340
 LEFT, RIGHT, TOP, BOTTOM = 62, 14, 12, 48
 _DASHES = ("", "6 3", "2 3", "8 3 2 3")
 _LEGEND_ROW = 18
-_LETTER = 6.6  # pixels of a letter of the legend, about
+_LETTER = 7.2  # pixels of a letter of the legend, about
 
 
 @dataclass(frozen=True)
@@ -173,9 +174,10 @@ def draw(chart: Chart) -> str:
     parts = [*_frame(chart, across, up)]
     parts += [_band(one, across, up) for one in chart.series if len(one.low)]
     parts += [_curve(one, across, up, chart.dots) for one in chart.series]
+    crowd = " many" if len(chart.series) > CROWD else ""
     size = f'viewBox="0 0 {WIDTH} {HEIGHT + extra}"'
     return (
-        f'<svg class="chart" {size} role="img" aria-label="{html.escape(chart.title)}">'
+        f'<svg class="chart{crowd}" {size} role="img" aria-label="{html.escape(chart.title)}">'
         f"{legend}{''.join(parts)}</svg>"
     )
 

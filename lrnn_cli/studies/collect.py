@@ -13,7 +13,7 @@ import yaml
 
 from lrnn_cli.errors import CheckpointError, InputError
 from lrnn_cli.runs.folder import RunFolder
-from lrnn_cli.studies.jobs import JobFolder, digest
+from lrnn_cli.studies.jobs import JOBS, JobFolder, digest
 
 JOB = "job.json"
 MARKS = ("metrics.json", JOB, "config.yaml")  # any of them says that a run began here
@@ -101,6 +101,12 @@ class RunRecord:
     def variant(self) -> str:
         """Return the digest of model and settings: runs that share it are repetitions of one another."""
         return digest({"name": self.model, **self.settings})
+
+    @property
+    def origin(self) -> Path:
+        """Return the folder of the study or comparison that the run is part of."""
+        parent = self.folder.parent
+        return parent.parent if parent.name == JOBS else parent
 
     @property
     def budget(self) -> int | None:
@@ -205,14 +211,14 @@ def adopt(records: list[RunRecord]) -> list[RunRecord]:
     Returns:
         the records, in the same order.
     """
-    settings = {r.label: r.settings for r in records if r.label and r.settings}
+    settings = {(r.label, r.origin): r.settings for r in records if r.label and r.settings}
     inputs = {r.source: r for r in records if r.input_id}
     found: list[RunRecord] = []
     for record in records:
         if record.params is None and record.ok and any(_is_twin(record, other) for other in found):
             continue
-        if not record.settings and record.label in settings:
-            record = dataclasses.replace(record, settings=settings[record.label])
+        if not record.settings and (record.label, record.origin) in settings:
+            record = dataclasses.replace(record, settings=settings[record.label, record.origin])
         if not record.input_id:
             sibling = inputs.get(record.source)
             known = (sibling.input_id, sibling.kind) if sibling else (record.source, record.kind)
@@ -278,7 +284,7 @@ def _from_job(folder: Path, job: dict[str, Any]) -> RunRecord:
         source=job["sha256"],
         model=job["model"],
         label=job["label"],
-        settings=_repeatable(_read_settings(folder)),
+        settings=_repeatable(_read_settings(folder) or job["config"]),
         params=None,
         seed=int(job["seed"]),
         status="crashed",
@@ -293,7 +299,8 @@ def _read_job(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         job = json.loads(path.read_bytes())
-        return {key: job[key] for key in ("task", "input", "sha256", "model", "label", "seed")}
+        known = {key: job[key] for key in ("task", "input", "sha256", "model", "label", "seed")}
+        return {**known, "config": dict(job.get("config") or {})}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: not the specification of a job ({error})") from error
 
@@ -333,9 +340,11 @@ def _machine(record: dict[str, Any]) -> str:
     resources, env = record.get("resources") or {}, record.get("env") or {}
     cpu = resources.get("device") == "cpu"
     threads = f", {resources['threads']} threads" if cpu and resources.get("threads") else ""
+    stack = (record.get("train") or {}).get("stack")
+    shared = f", {stack} fits in one batch: times are its time divided by {stack}" if stack else ""
     return (
         f"{resources.get('device_name', 'unknown device')} ({resources.get('device', '?')}{threads}), "
-        f"{env.get('platform', 'unknown platform')}, torch {env.get('torch', '?')}"
+        f"{env.get('platform', 'unknown platform')}, torch {env.get('torch', '?')}{shared}"
     )
 
 

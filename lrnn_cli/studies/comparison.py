@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from lrnn_cli.numerics.statistics import ALPHA, holm, paired_test, summarise, wilson_interval
+from lrnn_cli.numerics.statistics import (
+    ALPHA,
+    PairedTest,
+    holm,
+    paired_test,
+    summarise,
+    wilson_interval,
+)
 from lrnn_cli.studies.collect import RunRecord
 from lrnn_cli.studies.fairness import check_comparable, held_equal
 from lrnn_cli.studies.labels import label_rows
@@ -28,7 +36,7 @@ class Cell:
         std_seeds: the same within inputs: √(Σ over inputs of squared deviations / (n - inputs)).
         mark: `best`; `tied` when the test does not separate it from the best; `untested` when there were
             too few pairs for a test; else empty.
-        p: of the paired test against the best, corrected for the number of rows.
+        p: of the paired test against the best, corrected for all pairs of rows.
         test: its name, `sign-flip` or `t`.
     """
 
@@ -268,33 +276,47 @@ def _by_pair(records: Sequence[RunRecord], value: Callable[[RunRecord], float | 
 def _mark_column(
     cells: Sequence[Cell], values: dict[int, dict[Pair, float]], upward: bool, *, exact: bool = False
 ) -> None:
-    """Mark a column: `values` holds the figures, by input and seed, of the rows that may be best."""
+    """Mark a column: `values` holds the figures, by input and seed, of the rows that may be best.
+
+    The best row is known only from the figures that are tested, so that p is corrected for all pairs of rows:
+    whichever of them turned out best, the claims about it hold together at `ALPHA`.
+    """
     sign = 1.0 if upward else -1.0
     means = {k: mean for k in values if (mean := cells[k].mean) is not None}
     if len(means) < 2:
         return
     best = max(means, key=lambda k: sign * means[k])
     cells[best].mark = "best"
-    tested: list[tuple[Cell, float]] = []
+    pairs = list(itertools.combinations(means, 2))
+    tests = {pair: _test(values, *pair, exact=exact, tests=len(pairs)) for pair in pairs}
+    known = {pair: test.p for pair, test in tests.items() if test is not None and test.p is not None}
+    corrected = dict(zip(known, holm(list(known.values())), strict=True))
     for k in means:
         if k == best:
             continue
         if means[k] == means[best]:  # infinite ones, too
             cells[k].mark, cells[k].p = "tied", 1.0
             continue
-        common = sorted(values[k].keys() & values[best].keys())
-        a, b = [values[best][pair] for pair in common], [values[k][pair] for pair in common]
-        if not all(map(math.isfinite, [*a, *b])):  # one is exact and the other is not: no noise in that
+        pair = (min(k, best), max(k, best))
+        test = tests[pair]
+        if test is None:  # one is exact and the other is not: no noise in that
             continue
-        test = paired_test(a, b, exact=exact, tests=len(means) - 1)
-        if test.p is None:
+        if pair not in corrected:
             cells[k].mark = "untested"
-        else:
-            cells[k].test = test.method
-            tested.append((cells[k], test.p))
-    for (cell, _), p in zip(tested, holm([p for _, p in tested]), strict=True):
-        cell.p = p
-        cell.mark = "tied" if p > ALPHA else ""
+            continue
+        cells[k].test, cells[k].p = test.method, corrected[pair]
+        cells[k].mark = "tied" if corrected[pair] > ALPHA else ""
+
+
+def _test(
+    values: dict[int, dict[Pair, float]], i: int, j: int, *, exact: bool, tests: int
+) -> PairedTest | None:
+    """Test two rows on the inputs and seeds that they share; None where a figure is infinite."""
+    common = sorted(values[i].keys() & values[j].keys())
+    a, b = [values[i][pair] for pair in common], [values[j][pair] for pair in common]
+    if not all(map(math.isfinite, [*a, *b])):
+        return None
+    return paired_test(a, b, exact=exact, tests=tests)
 
 
 def _notes(table: Table) -> Iterable[str]:
@@ -306,7 +328,8 @@ def _notes(table: Table) -> Iterable[str]:
         told = " or ".join(names[method] for method in methods)
         yield (
             f"within noise: not separated from the best at {ALPHA:g} by a two-sided {told} over pairs of the "
-            "same input and seed, corrected for the number of rows (Holm)"
+            "same input and seed, corrected for all pairs of rows in a column (Holm), since the same figures "
+            "say which row is best; columns are not corrected for each other"
         )
     if any(cell.mark == "untested" for cell in cells):
         yield "fewer than two pairs of the same input and seed: no test is possible, differences may be noise"

@@ -114,7 +114,8 @@ def quality_against_time(table: Table) -> Chart | None:
         missing += sum(not record.log for record in row.records)
         if curves:
             series.append(_mean_curve(row.label, colour, times, np.array(curves), log=key != "psnr_db"))
-    left_out = f" {missing} runs left no log and are not in it." if missing else ""
+    which = "1 run left no log and is" if missing == 1 else f"{missing} runs left no log and are"
+    left_out = f" {which} not in it." if missing else ""
     return Chart(
         key="quality-time",
         title=f"{_LOG_TITLES[key]} against time",

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lrnn_cli.errors import ConfigError, InputError
-from lrnn_cli.studies.jobs import ID_DIGITS, Job, JobFolder, State, digest, missing
-from lrnn_cli.studies.study import TASKS
+from lrnn_cli.studies.jobs import ID_DIGITS, Job, JobFolder, State, digest, missing, without_machine
+from lrnn_cli.studies.study import TASKS, Tree
 
 if TYPE_CHECKING:
     from lrnn_cli.studies.run_local import LocalRunner
@@ -26,6 +26,8 @@ _BOOKKEEPING = ("job.json", "attempts.jsonl", "log.txt", "lock", "settings.yaml"
 _USAGE, _FILE = 2, 3
 
 Key = tuple[str, int | None]  # model and budget of parameters: a row
+# (task, its options) → the complete configuration as the command itself resolves it
+Resolve = Callable[[str, Sequence[str]], Tree]
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Question:
         time_s: budget of training time, or None.
         words: further options for every run.
         tuned: words for a row and an input, found by `studies.tuning`.
+        resolve: asks a command for its complete configuration.
     """
 
     sources: tuple[Source, ...]
@@ -70,6 +73,7 @@ class Question:
     time_s: float | None
     words: tuple[str, ...] = ()
     tuned: Mapping[tuple[Key, str], tuple[str, ...]] = field(default_factory=dict)
+    resolve: Resolve = field(default=lambda task, words: {"options": list(words)}, compare=False)
 
     def keys(self) -> list[Key]:
         """Return the rows."""
@@ -90,13 +94,19 @@ class Question:
         ]
 
     def job(self, source: Source, key: Key, seed: int, words: Sequence[str] = ()) -> Job:
-        """Return one run.
+        """Return one run, known by its complete configuration: when a default changes, it is another run.
 
         Args:
             source: what is fitted.
             key: model and budget.
             seed: of everything random.
             words: options of this run alone.
+
+        Returns:
+            the run.
+
+        Raises:
+            ConfigError: when the command refuses its options.
         """
         model, budget = key
         options = [*source.words, f"--{TASKS[source.task].model_option}", model]
@@ -104,8 +114,12 @@ class Question:
         options += ["--steps", str(self.steps)] if self.steps is not None else []
         options += ["--time", f"{self.time_s:g}s"] if self.time_s is not None else []
         options += [*self.words, *words]
+        try:
+            config = without_machine(self.resolve(source.task, options))
+        except ConfigError as error:
+            raise ConfigError(f"{self.label(key)}: {error}") from error
         return Job(
-            id=digest([source.task, options, source.sha256, seed])[:ID_DIGITS],
+            id=digest([source.task, config, source.sha256, seed])[:ID_DIGITS],
             label=self.label(key),
             task=source.task,
             model=model,
@@ -115,7 +129,7 @@ class Question:
             sha256=source.sha256,
             options=options,
             groups={},
-            config={"options": options},
+            config=config,
         )
 
 

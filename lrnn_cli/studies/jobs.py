@@ -220,7 +220,7 @@ def plan_jobs(study: Study, base: Path, resolve: Resolve) -> JobPlan:
         for combination in combinations:
             key = (combination.label, tuple(item.words))
             if key not in cache:
-                cache[key] = _without_machine(resolve(combination, item.words))
+                cache[key] = without_machine(resolve(combination, item.words))
             config = cache[key]
             sha256 = item.sha256 or digest(config.get(study.kind.input_option[1]))
             for seed in study.seed_list():
@@ -301,7 +301,7 @@ def _picture_size(path: Path) -> tuple[int, int]:
     return width, height
 
 
-def _without_machine(config: Tree) -> Tree:
+def without_machine(config: Tree) -> Tree:
     """Return a configuration without seed, which the id has anyway, and threads, which decide nothing."""
     return {
         name: {k: v for k, v in group.items() if k not in ("seed", "threads")}

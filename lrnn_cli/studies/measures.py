@@ -62,6 +62,8 @@ SHOWN: dict[str, tuple[str, ...]] = {
     "poisson": ("rel_l2", "max_error", "residual_heldout"),
     "function": ("mse", "mse_heldout", "accuracy", "max_error"),
 }
+# of the columns about a target
+SECONDS, STEPS = Measure("time/s", False, ".2f"), Measure("steps", False, ".0f")
 COSTS = ("train_s", "ms_per_step", "peak_mb")
 
 DEFAULT_TARGETS = {"image": "25,30,35,40", "audio": "mse=1e-3,mse=1e-4"}

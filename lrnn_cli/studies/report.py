@@ -17,11 +17,10 @@ from lrnn_cli.studies.charts import Chart, draw
 from lrnn_cli.studies.collect import RunRecord
 from lrnn_cli.studies.comparison import Cell, Table, TableRow, as_dict
 from lrnn_cli.studies.curves import charts
-from lrnn_cli.studies.measures import COSTS, MEASURES, Measure
+from lrnn_cli.studies.measures import COSTS, MEASURES, SECONDS, STEPS, Measure
 from lrnn_cli.studies.media import Exhibit
 
 SMALL_PX = 200  # pictures narrower than that are shown with their pixels
-_SECONDS = Measure("time/s", False, ".2f")
 
 
 def build_page(name: str, task: str, table: Table, exhibits: Sequence[Exhibit], notes: Sequence[str]) -> str:
@@ -107,8 +106,8 @@ def _figure(chart: Chart, study: str) -> str:
 class _Column:
     """A column of a page's table: title, and for each row a text, a value to sort by and a mark."""
 
-    def __init__(self, title: str) -> None:
-        self.title = title
+    def __init__(self, title: str, *, words: bool = False) -> None:
+        self.title, self.words = title, words
         self.cells: list[tuple[str, float | str | None, str]] = []
 
     def add(self, text: str, value: float | str | None, mark: str = "") -> None:
@@ -118,19 +117,25 @@ class _Column:
 
 def _table(columns: Sequence[_Column], title: str) -> str:
     head = "".join(
-        f'<th scope="col"><button type="button">{html.escape(c.title)}</button></th>' for c in columns
+        f'<th scope="col"{_text_class(c)}><button type="button">{html.escape(c.title)}</button></th>'
+        for c in columns
     )
     rows = []
     for cells in zip(*(column.cells for column in columns), strict=True):
         told = "".join(
-            f'<td class="{mark}" data-value="{_sortable(value)}">{html.escape(text)}</td>'
-            for text, value, mark in cells
+            f'<td{_text_class(column, mark)} data-value="{_sortable(value)}">{html.escape(text)}</td>'
+            for column, (text, value, mark) in zip(columns, cells, strict=True)
         )
         rows.append(f"<tr>{told}</tr>")
     return (
         f'<div class="wide"><table class="sortable" aria-label="{html.escape(title)}">'
         f"<thead><tr>{head}</tr></thead><tbody>\n" + "\n".join(rows) + "\n</tbody></table></div>"
     )
+
+
+def _text_class(column: _Column, mark: str = "") -> str:
+    names = [name for name in ("text" if column.words else "", mark) if name]
+    return f' class="{" ".join(names)}"' if names else ""
 
 
 def _sortable(value: float | str | None) -> str:
@@ -152,7 +157,7 @@ def _add(column: _Column, cell: Cell, measure: Measure, n: int) -> None:
 
 def _summary(table: Table, study: str) -> str:
     """Return quality and cost of the rows, and in a second table how they did on the targets."""
-    columns = {key: _Column(key) for key in ("model", "parameters", "runs", "failed")}
+    columns = {key: _Column(key, words=key == "model") for key in ("model", "parameters", "runs", "failed")}
     columns |= {name: _Column(MEASURES[name].title) for name in table.measures}
     for row in table.rows:
         columns["model"].add(row.label, row.label)
@@ -164,7 +169,8 @@ def _summary(table: Table, study: str) -> str:
     content = json.dumps(finite(as_dict(table)), indent=1, ensure_ascii=False, default=str)
     parts = [
         '<p class="note">Mean ± standard deviation over inputs and seeds. <b>Bold</b>: best mean; ≈: within '
-        "noise of it; ?: too few runs to tell. Brackets: 95 % intervals. A click on a title sorts.</p>",
+        "noise of it; ?: too few runs to tell. Success: share of all runs that reach a target, in brackets "
+        "its 95 % interval; time and steps to it of the runs that did. A click on a title sorts.</p>",
         _table(list(columns.values()), "quality and cost"),
         _goals(table) if table.targets else "",
         f"<p>{_download(f'{study}-table.json', 'application/json', content)}</p>",
@@ -173,17 +179,20 @@ def _summary(table: Table, study: str) -> str:
 
 
 def _goals(table: Table) -> str:
-    columns = [_Column("model")]
-    for target in table.targets:
-        columns += [_Column(f"reach {target.text}"), _Column(f"s to {target.text}")]
-    for row in table.rows:
-        columns[0].add(row.label, row.label)
-        for k, cell in enumerate(row.targets):
-            rate = cell.reached / cell.n
-            told = f"{100 * rate:.0f} % [{100 * cell.low:.0f}, {100 * cell.high:.0f}]"
-            columns[2 * k + 1].add(told, rate, cell.rate.mark)
-            _add(columns[2 * k + 2], cell.seconds, _SECONDS, 0)
-    return _table(columns, "targets")
+    """Return a line for each target and row: with a column for each target the table would be too wide."""
+    target, model = _Column("target", words=True), _Column("model", words=True)
+    rate, seconds, steps = _Column("success"), _Column("time / s"), _Column("steps")
+    for k, goal in enumerate(table.targets):
+        for row in table.rows:
+            cell = row.targets[k]
+            share = cell.reached / cell.n
+            target.add(goal.text, k)
+            model.add(row.label, row.label)
+            told = f"{100 * share:.0f} % [{100 * cell.low:.0f}, {100 * cell.high:.0f}]"
+            rate.add(told, share, cell.rate.mark)
+            _add(seconds, cell.seconds, SECONDS, 0)
+            _add(steps, cell.steps, STEPS, 0)
+    return _table([target, model, rate, seconds, steps], "targets")
 
 
 def _params(row: TableRow) -> str:
@@ -196,8 +205,9 @@ def _params(row: TableRow) -> str:
 def _runs(table: Table, study: str) -> str:
     names = ["input", "model", "seed", "status", "parameters", "steps"]
     measures = [name for name in table.measures if name not in COSTS]
-    columns = [_Column(name) for name in names] + [_Column(MEASURES[name].title) for name in measures]
-    columns += [_Column("training / s"), _Column("reason")]
+    columns = [_Column(name, words=name in ("input", "model", "status")) for name in names]
+    columns += [_Column(MEASURES[name].title) for name in measures]
+    columns += [_Column("training / s"), _Column("reason", words=True)]
     numbers: list[list[object]] = [[*names, *measures, "train_s", "reason", "folder"]]
     for row in table.rows:
         for record in row.records:
@@ -221,7 +231,7 @@ def _run_cells(
     for name in measures:
         value = record.metrics.get(name)
         found.append((MEASURES[name].show(value), value))
-    found.append((_SECONDS.show(record.train_s), record.train_s))
+    found.append((SECONDS.show(record.train_s), record.train_s))
     return [*found, (record.reason, record.reason)]
 
 

@@ -10,39 +10,53 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from lrnn_cli import __version__
 from lrnn_cli.errors import DeviceError, OutputError
 from lrnn_cli.runs.folder import atomic_write
 from lrnn_cli.studies.jobs import Job, State
-from lrnn_cli.studies.run_job import PROGRAM, run_job
+from lrnn_cli.studies.run_job import PROGRAM, note_lost
 from lrnn_cli.studies.run_local import slot_environments, visible_gpus
+from lrnn_cli.studies.run_stack import run_unit
+from lrnn_cli.studies.warm import warm_kernel
 
 CONNECT_S = 10.0  # how long a scheduler may take to answer
 LOST_WORKERS = 5  # workers that a job may lose before it counts as failed
+LOST_S = 60.0  # how long there may be no worker before the jobs are given up
 _POLL_S = 0.5
 
+Say = Callable[[str], None]
 
-def work(spec: dict[str, Any], root: str, program: tuple[str, ...], threads: int | None, stop: str) -> str:
-    """Do one job on a worker.
+
+def work(
+    specs: list[dict[str, Any]], root: str, program: tuple[str, ...], threads: int | None, stop: str
+) -> list[str]:
+    """Do one job, or a stack of them, on a worker.
 
     Args:
-        spec: fields of the `Job`.
+        specs: fields of each `Job`.
         root: folder of the study, on the shared file system.
         program: how to start lrnn; empty for the worker's own Python.
         threads: CPU threads.
         stop: name of a file in root; as soon as it exists, the job saves its state and ends.
 
     Returns:
-        its state; everything else lies in its folder.
+        the states; everything else lies in the folders.
     """
-    wish = Path(root) / stop
-    return run_job(
-        Job(**spec), Path(root), program=program or PROGRAM, threads=threads, should_stop=wish.exists
-    ).value
+    wish, unit = Path(root) / stop, [Job(**spec) for spec in specs]
+    if not program:
+        warm_kernel(unit)
+    return [
+        state.value
+        for state in run_unit(
+            unit, Path(root), program=program or PROGRAM, threads=threads, should_stop=wish.exists
+        )
+    ]
 
 
 @contextlib.contextmanager
@@ -123,54 +137,148 @@ def _embedded(workers: int) -> Any:
     )
 
 
+def check_workers(client: Any, scheduler: str, timeout_s: float, say: Say) -> None:
+    """Refuse a cluster whose workers cannot run jobs; one that has no worker yet is waited for.
+
+    A worker without lrnn ends as soon as a job reaches it, and the job waits for another one.
+
+    Args:
+        client: the cluster.
+        scheduler: what the user calls it.
+        timeout_s: after which it is said that there is no worker.
+        say: takes a line for the user.
+
+    Raises:
+        DeviceError: when a worker has no lrnn, or another version.
+    """
+    with contextlib.suppress(TimeoutError):
+        client.wait_for_workers(1, timeout=timeout_s)
+    # a function of Python itself: one of lrnn would have to be there to say that lrnn is not
+    found = client.run(eval, "__import__('lrnn_cli').__version__", on_error="return")
+    if not found:
+        say(f"scheduler {scheduler} has no worker yet: waiting for one; 'dask worker' starts it")
+    for worker, answer in found.items():
+        if isinstance(answer, BaseException):
+            raise DeviceError(
+                f"scheduler {scheduler}: worker {worker} cannot run lrnn ({one_line(answer)}); install lrnn "
+                f"{__version__} in the Python of every worker, and start them again"
+            )
+        if answer != __version__:
+            raise DeviceError(
+                f"scheduler {scheduler}: worker {worker} has lrnn {answer}, this is {__version__}; install "
+                "the same version in the Python of every worker, and start them again"
+            )
+
+
+def one_line(error: BaseException) -> str:
+    """Return an exception's text in one line, its kind where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def run_on(
     client: Any,
-    jobs: Sequence[Job],
+    units: Sequence[Sequence[Job]],
     root: Path,
     should_stop: Callable[[], bool],
     *,
     threads: int | None = None,
     program: Sequence[str] = (),
+    lost_s: float = LOST_S,
 ) -> Iterator[tuple[Job, State]]:
     """Run jobs on a cluster, yielding each as it ends.
 
     Args:
         client: the cluster.
-        jobs: what to run.
+        units: jobs that are given to a worker together: one, or a stack.
         root: folder of the study.
         should_stop: asked twice a second; those running then save their state, and no other is begun.
         threads: CPU threads of a job; None leaves it to the command.
         program: how to start lrnn; empty for each worker's own Python.
+        lost_s: how long there may be no worker after there was one.
 
     Yields:
         a job and how it stands now.
 
     Raises:
         OutputError: when a worker cannot write to the folder of the study.
+        DeviceError: when the workers are gone, or cannot do the jobs.
     """
     from distributed import wait
 
     stop = f"stop-{uuid.uuid4().hex[:12]}"
     given = (str(root.resolve()), tuple(program), threads, stop)
-    futures = {client.submit(work, _spec(job), *given, key=f"lrnn-{job.id}", pure=False): job for job in jobs}
-    asked = False
+    futures = {
+        client.submit(work, [_spec(job) for job in unit], *given, key=f"lrnn-{unit[0].id}", pure=False): unit
+        for unit in units
+    }
+    asked, watch = False, _Watch(client, lost_s)
     try:
         while futures:
             with contextlib.suppress(TimeoutError):
                 wait(list(futures), timeout=_POLL_S, return_when="FIRST_COMPLETED")
             for future in [each for each in futures if each.done()]:
-                job = futures.pop(future)
-                error = future.exception() if future.status == "error" else None
-                if isinstance(error, OutputError):
-                    raise error
-                if not asked or job.folder(root).attempts():
-                    yield job, job.folder(root).state()
+                unit = futures.pop(future)
+                _check(future, unit, root)
+                for job in unit:
+                    if not asked or job.folder(root).attempts():
+                        yield job, job.folder(root).state()
+            if asked and not watch.workers:
+                return
+            watch.check()
             if should_stop() and not asked:
                 atomic_write(root / stop, b"")
                 asked = True
     finally:
         client.cancel(list(futures))
         (root / stop).unlink(missing_ok=True)
+
+
+class _Watch:
+    """Looks after the workers: without one the jobs would wait for ever."""
+
+    def __init__(self, client: Any, lost_s: float) -> None:
+        self.client, self.lost_s = client, lost_s
+        self.workers = len(client.nthreads())
+        self.had_some = self.workers > 0
+        self.seen = time.monotonic()
+
+    def check(self) -> None:
+        self.workers = len(self.client.nthreads())
+        self.had_some = self.had_some or self.workers > 0
+        if self.workers or not self.had_some:
+            self.seen = time.monotonic()
+        elif time.monotonic() - self.seen > self.lost_s:
+            raise DeviceError(
+                f"all workers of the cluster are gone, and none came back within {self.lost_s:g} s; their "
+                "own log says why; the same command goes on once there are workers"
+            )
+
+
+def _check(future: Any, unit: Sequence[Job], root: Path) -> None:
+    """Look whether jobs ended as jobs do, well or not, and say so where they could not even begin.
+
+    Raises:
+        OutputError: when the worker cannot write to the folder of the study.
+        DeviceError: when the worker cannot do the job, or writes elsewhere.
+    """
+    from distributed.scheduler import KilledWorker
+
+    error = future.exception() if future.status == "error" else None
+    if isinstance(error, KilledWorker):
+        for job in unit:
+            if not job.folder(root).settled():
+                note_lost(job, root, f"{LOST_WORKERS + 1} workers were lost with it")
+    elif isinstance(error, OutputError):
+        raise error
+    elif error is not None:
+        raise DeviceError(f"a worker cannot do job {unit[0].id}: {type(error).__name__}: {one_line(error)}")
+    elif future.status == "finished":
+        for job, told in zip(unit, future.result(), strict=True):
+            if told == State.DONE and job.folder(root).settled() is None:
+                raise DeviceError(
+                    f"a worker did job {job.id}, but {job.folder(root).path} holds no result: the folder of "
+                    "a study must lie on a file system that all workers share; -d chooses it"
+                )
 
 
 def _spec(job: Job) -> dict[str, Any]:

@@ -10,7 +10,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from lrnn_cli.studies.jobs import Job, State
-from lrnn_cli.studies.run_job import PROGRAM, run_job
+from lrnn_cli.studies.run_job import PROGRAM
+from lrnn_cli.studies.run_stack import form_units, run_unit
+from lrnn_cli.studies.warm import warm_kernel
 
 _POLL_S = 0.2
 
@@ -55,10 +57,21 @@ class LocalRunner:
         root: folder of the study.
         count: jobs at once.
         program: how to start lrnn.
+        threads: CPU threads of each; None divides the cores among them.
+        stack: most jobs that one process fits in one batch.
     """
 
-    def __init__(self, root: Path, count: int, program: Sequence[str] = PROGRAM) -> None:
+    def __init__(
+        self,
+        root: Path,
+        count: int,
+        program: Sequence[str] = PROGRAM,
+        *,
+        threads: int | None = None,
+        stack: int = 1,
+    ) -> None:
         self.root, self.count, self.program = root, count, program
+        self.threads, self.stack = threads or threads_each(count), stack
         self._slots: queue.SimpleQueue[dict[str, str]] = queue.SimpleQueue()
         for environment in slot_environments(count, visible_gpus()):
             self._slots.put(environment)
@@ -74,30 +87,33 @@ class LocalRunner:
         Yields:
             a job and how it stands now; jobs that were not begun are left out.
         """
+        if self.program == PROGRAM:
+            warm_kernel(jobs)
         with ThreadPoolExecutor(self.count) as pool:
-            pending: dict[Future[State | None], Job] = {pool.submit(self._one, job): job for job in jobs}
+            units = form_units(jobs, self.stack, self.root)
+            pending: dict[Future[list[State]], list[Job]] = {
+                pool.submit(self._one, unit): unit for unit in units
+            }
             try:
                 while pending:
                     done, _ = wait(pending, timeout=_POLL_S, return_when=FIRST_COMPLETED)
                     for future in done:
-                        job, state = pending.pop(future), future.result()
-                        if state is not None:
-                            yield job, state
+                        yield from zip(pending.pop(future), future.result(), strict=False)
                     if should_stop():
                         self._stopping.set()
             finally:
                 self._stopping.set()  # whatever went wrong, nothing is left running behind
 
-    def _one(self, job: Job) -> State | None:
+    def _one(self, unit: list[Job]) -> list[State]:
         if self._stopping.is_set():
-            return None
+            return []
         environment = self._slots.get()
         try:
-            return run_job(
-                job,
+            return run_unit(
+                unit,
                 self.root,
                 program=self.program,
-                threads=threads_each(self.count),
+                threads=self.threads,
                 env=environment,
                 should_stop=self._stopping.is_set,
             )

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lrnn_cli.studies.comparison import Cell, Table, TableRow
-from lrnn_cli.studies.measures import COSTS, MEASURES, Measure
+from lrnn_cli.studies.measures import COSTS, MEASURES, SECONDS, STEPS, Measure
 
-_SECONDS, _STEPS = Measure("time/s", False, ".2f"), Measure("steps", False, ".0f")
 MARKS = {"best": "*", "tied": "~", "untested": "?", "": ""}
 LEGEND = {
     "best": "best mean",
@@ -111,7 +110,7 @@ def _goals(row: TableRow) -> list[Entry]:
     for cell in row.targets:
         rate = f"{100 * cell.reached / cell.n:.0f} % [{100 * cell.low:.0f}, {100 * cell.high:.0f}]"
         found.append(Entry(rate, cell.rate.mark))
-        found += [_entry(cell.seconds, _SECONDS, 0), _entry(cell.steps, _STEPS, 0)]
+        found += [_entry(cell.seconds, SECONDS, 0), _entry(cell.steps, STEPS, 0)]
     return found
 
 

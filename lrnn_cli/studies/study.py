@@ -71,6 +71,7 @@ _RESERVED = (
     "dry_run",
     "print_config",
     "config",
+    "threads",
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SIZE = re.compile(r"([1-9][0-9]{0,5})x([1-9][0-9]{0,5})")

@@ -259,6 +259,7 @@ class Regression:
         """Build model, samples and trainer on the planned device; `group` are the processes that share it."""
         self.signal, self.plan, self.fit, self.transform = signal, plan, fit, transform
         self.engine = plan.engine
+        self.stack = 1  # networks fitted together
         dtype = getattr(torch, fit.precision)
         torch.set_num_threads(1)  # the block runner spreads the work
         self.runner = BlockRunner(
@@ -361,6 +362,7 @@ class Regression:
             "rollbacks": trainer.counts.rollbacks,
             "fresh_starts": trainer.counts.fresh_starts,
             "out_of_memory": trainer.counts.out_of_memory,
+            **({"stack": self.stack} if self.stack > 1 else {}),
         }
 
     def close(self) -> None:

@@ -93,6 +93,16 @@ def test_a_table_for_each_input(lrnn: Lrnn, tmp_path: Path) -> None:
     assert [row["inputs"] for row in rows] == ["a.png", "b.wav"]
 
 
+def test_one_name_with_other_settings_is_not_averaged(lrnn: Lrnn, tmp_path: Path) -> None:
+    for steps, psnr in ((100, 30.0), (300, 40.0)):
+        for seed in (0, 1):
+            write_run(tmp_path / str(steps) / "jobs" / str(seed), steps=steps, seed=seed, psnr=psnr, job={})
+    rows = lrnn("compare", "100", "300", "--json").json()["tables"][0]["rows"]
+    assert [(row["label"], row["measures"]["psnr_db"]["mean"]) for row in rows] == [
+        ("lrnn steps=100", 30.0), ("lrnn steps=300", 40.0),
+    ]  # fmt: skip
+
+
 def unfinished(folder: Path) -> None:
     write_run(folder)
     (folder / "metrics.json").unlink()
@@ -195,6 +205,15 @@ def test_a_refused_option_is_no_failed_run(lrnn: Lrnn, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
+def test_a_full_disk_ends_the_comparison(lrnn: Lrnn, tmp_path: Path) -> None:
+    """Files of more than a few bytes cannot be written, which is no property of a model."""
+    write_png(tmp_path / "a.png", colours(12, 12))
+    done = lrnn("compare", "a.png", "--models", "siren", "--seeds", 1, "--steps", 3, "-p", 300, "-q",
+                file_bytes=6000)  # fmt: skip
+    assert (done.code, done.out) == (3, ""), done.err
+    assert "siren: cannot write" in done.err
+
+
 @pytest.fixture
 def stand_in(tmp_path: Path) -> None:
     (tmp_path / "lrnn_cli").mkdir()
@@ -202,6 +221,17 @@ def stand_in(tmp_path: Path) -> None:
     root = str(Path(__file__).resolve().parents[2])
     (tmp_path / "lrnn_cli" / "__main__.py").write_text(STAND_IN.format(root=root))
     write_png(tmp_path / "a.png", colours(4, 4))
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_run_is_known_by_its_whole_configuration(lrnn: Lrnn) -> None:
+    """A default written out is the same run; a changed one, as a new version may bring, is another."""
+    words = ("compare", "a.png", "--models", "lrnn", "--seeds", 1, "--steps", 3, "-o", "out")
+    assert "runs: 1 of at most 1" in lrnn(*words).err
+    for same in (("--optimizer", "adam"), ("--schedule", "inverse:0.05")):
+        assert "runs:" not in lrnn(*words, "--", *same).err
+    assert "runs: 1 of at most 1" in lrnn(*words, "--", "--optimizer", "sgd").err
+    assert "runs:" not in lrnn(*words, "--threads", 1).err  # which decides no result
 
 
 @pytest.mark.usefixtures("stand_in")

@@ -2,8 +2,10 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from tests.cli.conftest import Lrnn
 from tests.conftest import ROOT
@@ -24,3 +26,47 @@ def test_a_study_of_the_kit_is_a_plan(lrnn: Lrnn, tmp_path: Path, name: str) -> 
     assert len(jobs) == KIT[name]
     assert {job["seed"] for job in jobs} == {0, 1, 2}
     assert list(tmp_path.iterdir()) == []
+
+
+REDUCED = {"images": 36, "audio": 6, "poisson-scaling": 24, "ablations": 18}
+
+
+def test_the_reduced_studies_are_plans_too(lrnn: Lrnn) -> None:
+    """Those whose results docs/results.md tells."""
+    folder = ROOT / "benchmarks" / "studies"
+    assert {path.stem for path in folder.glob("*.yaml")} == set(REDUCED)
+    for name, count in REDUCED.items():
+        done = lrnn("study", "plan", folder / f"{name}.yaml", "--ids", "-q")
+        assert (done.code, len(done.out.split())) == (0, count), done.err
+
+
+# What makes a study tiny: its own settings and what is laid over them.
+TINY: dict[str, dict[str, Any]] = {
+    "images": {"centre_crop": "12x12", "models": ["siren"], "inputs": "camera256.png"},
+    "audio": {"models": ["siren"], "inputs": "speech_numbers16k.wav", "settings": {"duration": "0.02s"}},
+    "ct": {"models": [{"name": "siren", "params": 300}, "fbp"], "inputs": "ct_small128_u16.png",
+           "settings": {"views": 6, "size": 16, "prior": "none"}},
+    "poisson-scaling": {"models": ["siren"], "inputs": "high-frequency k=4", "grid": {"params": [60]}},
+    "ablations": {"centre_crop": "12x12", "inputs": "camera256.png"},
+    "functions": {"models": ["siren"], "inputs": "sharp-ring mesh=8"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KIT)
+def test_a_tiny_version_of_a_study_of_the_kit_runs(lrnn: Lrnn, tmp_path: Path, name: str) -> None:
+    study = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
+    tiny = TINY[name]
+    settings = {k: v for k, v in study["settings"].items() if k != "time"} | {"steps": 2}
+    settings |= {"params": 300} if "params" in settings else {}
+    study |= {**tiny, "seeds": 1, "settings": settings | tiny.get("settings", {})}
+    if study["task"] not in ("solve-poisson", "fit-function"):
+        study["inputs"] = str(ROOT / "sample_data" / study["inputs"])
+    if "variants" in study:
+        study["variants"] = {"g instead of 1+γg": study["variants"]["g instead of 1+γg"]}
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump(study, allow_unicode=True))
+    done = lrnn("study", "run", "s.yaml", "-q")
+    assert done.code == 0, done.err
+    table = lrnn("study", "table", "s.yaml", "--json").json()["tables"][0]
+    assert len(table["rows"]) == len(study["models"])
+    assert all(row["failed"] == 0 for row in table["rows"])
+    assert len(table["targets"]) == len(study["targets"])

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,21 @@ class Page:
         self.call("Emulation.setEmulatedMedia", media=kind, features=listed)
 
 
+@cache
+def find_browser() -> str | None:
+    """The first browser that starts; some systems have a script of its name that only says how to get it."""
+    for program in filter(None, map(shutil.which, NAMES)):
+        try:
+            said = subprocess.run(
+                [program, "--version"], capture_output=True, text=True, timeout=60, check=True
+            ).stdout
+        except (OSError, subprocess.SubprocessError):
+            continue
+        if "Chrom" in said:
+            return program
+    return None
+
+
 @contextmanager
 def browser() -> Iterator[Page]:
     """Start the browser that is installed.
@@ -103,15 +119,16 @@ def browser() -> Iterator[Page]:
     Raises:
         FileNotFoundError: when there is none.
     """
-    program = next((found for name in NAMES if (found := shutil.which(name))), None)
+    program = find_browser()
     if program is None:
-        raise FileNotFoundError(f"no browser: install one of {', '.join(NAMES)}, or leave out -m browser")
+        raise FileNotFoundError(f"no browser: install one of {', '.join(NAMES)}")
     theirs_in, ours_out = _pipe(high=0)
     ours_in, theirs_out = _pipe(high=1)
     with tempfile.TemporaryDirectory() as profile:
         options = [
             "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-pipe",
-            "--disable-background-networking", "--disable-component-update", f"--user-data-dir={profile}",
+            "--disable-background-networking", "--disable-dev-shm-usage",
+            "--disable-component-update", f"--user-data-dir={profile}",
         ]  # fmt: skip
         # the browser reads commands from descriptor 3 and writes answers to descriptor 4
         become = (

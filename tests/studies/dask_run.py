@@ -19,10 +19,12 @@ def main() -> None:
     jobs = [job(k, behaviour) for k, behaviour in enumerate(behaviours)]
     with connect(None, 2) as client:
         before = sorted(client.run(os.getpid).values())
-        for number, _ in enumerate(run_on(client, jobs, root, lambda: False, program=PROGRAM)):
+        for number, _ in enumerate(
+            run_on(client, [[one] for one in jobs], root, lambda: False, program=PROGRAM)
+        ):
             if number == 0:
                 os.kill(before[0], signal.SIGKILL)
-        client.wait_for_workers(2, timeout=60)
+        client.wait_for_workers(2, timeout=200)
         after = sorted(client.run(os.getpid).values())
     found = [(str(one.folder(root).state()), begun(one, root)) for one in jobs]
     sys.stdout.write(json.dumps({"jobs": found, "before": before, "after": after}) + "\n")

@@ -15,7 +15,15 @@ def main() -> None:
     root = Path(sys.argv[1])
     jobs = [job(k, "forever") for k in range(3)]
     with connect(None, 1) as client:
-        list(run_on(client, jobs, root, lambda: any(begun(one, root) for one in jobs), program=PROGRAM))
+        list(
+            run_on(
+                client,
+                [[one] for one in jobs],
+                root,
+                lambda: any(begun(one, root) for one in jobs),
+                program=PROGRAM,
+            )
+        )
     states = sorted(str(one.folder(root).state()) for one in jobs)
     sys.stdout.write(
         json.dumps({"states": states, "left": sorted(path.name for path in root.iterdir())}) + "\n"

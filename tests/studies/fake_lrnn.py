@@ -2,6 +2,8 @@
 
 Understands `TASK INPUT --behaviour WORD … -o FOLDER`: ok, slow, forever, diverge, error, die (by SIGKILL),
 mute (says nothing).
+
+`study stack FOLDER ID…` fits those that are ok together, dies with one that wants to, and leaves the others.
 """
 
 import json
@@ -11,6 +13,23 @@ import sys
 import time
 
 words = sys.argv[1:]
+if words[:2] == ["study", "stack"]:
+    jobs = [os.path.join(words[2], "jobs", name) for name in words[3:] if len(name) == 16]
+    specs = [json.load(open(os.path.join(path, "job.json"))) for path in jobs]
+    wishes = [spec["options"][1] for spec in specs]
+    for path in jobs:
+        with open(os.path.join(path, "stacked"), "a") as file:
+            file.write("x")
+    if "die-together" in wishes:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if "forever" in wishes:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        time.sleep(60)
+    for path, wish in zip(jobs, wishes, strict=True):
+        if wish == "ok":
+            with open(os.path.join(path, "metrics.json"), "w") as file:
+                json.dump({"schema": "lrnn.metrics/1", "status": "ok", "train": {"stack": len(jobs)}}, file)
+    sys.exit(0)
 folder = words[words.index("-o") + 1]
 behaviour = words[words.index("--behaviour") + 1]
 seed = int(words[words.index("--seed") + 1])

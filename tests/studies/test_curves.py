@@ -60,7 +60,7 @@ def test_the_share_of_runs_at_a_target_by_a_time() -> None:
 def test_quality_against_time_is_the_mean_with_students_interval() -> None:
     chart = quality_against_time(table())
     assert chart is not None
-    assert "1 runs left no log" in chart.caption
+    assert "1 run left no log and is not in it" in chart.caption
     lrnn = series(chart, "lrnn")
     assert lrnn.y[-1] == pytest.approx(30.5, abs=1e-12)
     half = stats.t.ppf(0.975, 3) * np.std([31.0, 33.0, 28.0, 30.0], ddof=1) / 2

@@ -71,6 +71,7 @@ def test_seeds_are_a_number_or_a_list() -> None:
         ({"task": "fit-video"}, "fit-image"),
         ({"seed": 1}, "Extra inputs"),
         ({"settings": {"seed": 1}}, "seed: the study sets that itself, for every job alike"),
+        ({"settings": {"threads": 2}}, "threads: the study sets that itself, for every job alike"),
         ({"variants": {"a": {"dry-run": True}}}, "dry-run: the study sets that itself"),
     ],
 )

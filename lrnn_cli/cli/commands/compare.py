@@ -1,5 +1,6 @@
 """`lrnn compare`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,7 +24,7 @@ from lrnn_cli.cli.render import Talk
 from lrnn_cli.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
-    from lrnn_cli.studies.execute import Question, Source
+    from lrnn_cli.studies.execute import Question, Resolve, Source
 
 WHAT = "What is run"
 HOW = "How it is judged"
@@ -71,6 +72,13 @@ Jobs = Annotated[
     int,
     _option("--jobs", "-j", metavar="N", min=1, help="Runs at once; the cores are shared among them; 1."),
 ]
+Threads = Annotated[
+    int | None,
+    _option(
+        "--threads", metavar="N", min=1,
+        help="Processor cores of each run; all of them divided by --jobs if left out.",
+    ),
+]  # fmt: skip
 Targets = Annotated[
     str | None,
     _option(
@@ -112,6 +120,7 @@ def command(
     solver: Solver = None,
     tune: Tune = None,
     jobs: Jobs = 1,
+    threads: Threads = None,
     targets: Targets = None,
     equal: Equal = None,
     by_input: ByInput = False,
@@ -134,7 +143,7 @@ def command(
     asked = {
         "--models": models, "--seeds": seeds, "--params": params, "--params-list": params_list,
         "--steps": steps, "--time": time, "--task": task, "--problem": problem, "--k": k,
-        "--solver": solver, "--tune": tune, "--": words or None,
+        "--solver": solver, "--tune": tune, "--threads": threads, "--": words or None,
     }  # fmt: skip
     folders = [name for name in names if Path(name).is_dir()]
     if folders and models is None and problem is None:
@@ -162,9 +171,26 @@ def command(
         steps=steps,
         time_s=_time(steps, time, problem, view.equal),
         words=(*words, *(("--solver", solver) if solver is not None else ())),
+        resolve=_resolver(),
     )
     _check_equal(question, view.equal)
-    return compare_inputs(question, tune or 0, jobs, view, talk)
+    return compare_inputs(question, tune or 0, jobs, threads, view, talk)
+
+
+def _resolver() -> "Resolve":
+    """Return a function that asks a command for its configuration, once for the same words."""
+    from lrnn_cli.cli.resolving import resolved_config
+    from lrnn_cli.studies.study import TASKS
+
+    known: dict[tuple[str, ...], dict[str, Any]] = {}
+
+    def resolve(task: str, words: Sequence[str]) -> dict[str, Any]:
+        key = (task, *words)
+        if key not in known:
+            known[key] = resolved_config(task, words, takes_file=bool(TASKS[task].suffixes))
+        return known[key]
+
+    return resolve
 
 
 def _sources(names: list[str], task: str | None, problem: str | None, k: float | None) -> "list[Source]":

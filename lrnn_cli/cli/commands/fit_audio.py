@@ -104,8 +104,12 @@ def command(
         "speech_metrics": speech_metrics,
     }
 
+    return fit_command(inputs, {**shared, **own}, medium())
+
+
+def medium() -> Medium:
+    """Return the parts of this kind of signal."""
     from lrnn_cli.signals.audio import AudioOptions, read_audio
     from lrnn_cli.tasks.fit_audio import AudioTask
 
-    medium = Medium("audio", AudioOptions, AUDIO_FLAGS, read=read_audio, task=AudioTask, suffixes=SUFFIXES)
-    return fit_command(inputs, {**shared, **own}, medium)
+    return Medium("audio", AudioOptions, AUDIO_FLAGS, read=read_audio, task=AudioTask, suffixes=SUFFIXES)

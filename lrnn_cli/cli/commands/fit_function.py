@@ -86,10 +86,15 @@ def command(
     """
     own = {key: value for key, value in locals().items() if key in FUNCTION_FLAGS}
 
+    return fit_command([], {**shared, **own}, medium())
+
+
+def medium() -> Medium:
+    """Return the parts of this kind of signal."""
     from lrnn_cli.tasks.fit_function import FunctionTask, sample_function
     from lrnn_cli.tasks.function_settings import FunctionOptions, label
 
-    medium = Medium(
+    return Medium(
         "function",
         FunctionOptions,
         FUNCTION_FLAGS,
@@ -98,4 +103,3 @@ def command(
         suffixes=(),
         names=lambda options: [label(options)],
     )
-    return fit_command([], {**shared, **own}, medium)

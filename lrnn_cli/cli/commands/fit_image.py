@@ -60,10 +60,15 @@ def command(
         "crop": parse_box(crop, "--crop"),
     }
 
+    return fit_command(inputs, {**shared, **own}, medium())
+
+
+def medium() -> Medium:
+    """Return the parts of this kind of signal."""
     from lrnn_cli.signals.image import ImageOptions, read_image
     from lrnn_cli.tasks.fit_image import ImageTask
 
-    medium = Medium(
+    return Medium(
         "image",
         ImageOptions,
         IMAGE_FLAGS,
@@ -71,4 +76,3 @@ def command(
         task=lambda signal, options: ImageTask(signal),
         suffixes=SUFFIXES,
     )
-    return fit_command(inputs, {**shared, **own}, medium)

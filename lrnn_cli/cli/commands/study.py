@@ -4,7 +4,7 @@ import time as clock
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -13,6 +13,7 @@ from lrnn_cli.cli import study_options as so
 from lrnn_cli.cli.comparing import View, chosen_format, parse_goals, show, wanted_equal
 from lrnn_cli.cli.failures import ExitCode
 from lrnn_cli.cli.render import Talk, duration
+from lrnn_cli.cli.study_places import Places
 from lrnn_cli.cli.tables import show_table
 from lrnn_cli.errors import ConfigError, OutputError
 
@@ -81,6 +82,8 @@ def run(
     shard: so.Shard = None,
     job: so.JobNames = None,
     jobs: so.JobCount = None,
+    threads: so.Threads = None,
+    stack: so.Stack = 1,
     dask: so.Dask = False,
     scheduler: so.Scheduler = None,
     connect_timeout: so.Timeout = 10.0,
@@ -107,8 +110,9 @@ def run(
     if len(todo) < len(chosen):
         talk.note(f"{_count(chosen)}, {len(chosen) - len(todo)} of them done already")
     began = clock.monotonic()
-    with ExitStack() as stack, StopFlag() as should_stop:
-        ended = _runner(stack, todo, root, jobs, dask, scheduler, connect_timeout, should_stop)
+    places = Places(jobs, threads, stack, dask, scheduler, connect_timeout)
+    with ExitStack() as context, StopFlag() as should_stop:
+        ended = places.run(context, todo, root, should_stop, talk)
         for number, (one, state) in enumerate(ended, 1):
             complaint = one.folder(root).complaint()
             seconds = duration(clock.monotonic() - began)
@@ -224,6 +228,24 @@ def report(
     return ExitCode.OK
 
 
+@command.command("stack", hidden=True)
+def stack(
+    folder: so.StudyFolder,
+    ids: so.StackIds,
+    threads: o.Threads = None,
+    json: o.Json = False,
+    quiet: o.Quiet = 0,
+    verbose: o.Verbose = 0,
+) -> int:
+    """Fit jobs of a study in one batch; `lrnn study run --stack` calls this.
+
+    A job that cannot be fitted together with the others is left as it was.
+    """
+    from lrnn_cli.cli.stacking import fit_jobs
+
+    return fit_jobs(folder, ids, threads, Talk(quiet=quiet, verbose=verbose, json=json))
+
+
 def _gathered(
     file: Path, inputs: list[str] | None, folder: str | None, targets: str | None, talk: Talk
 ) -> "tuple[JobPlan, Gathered, str]":
@@ -238,34 +260,6 @@ def _gathered(
         talk.warn(note)
     usual = DEFAULT_TARGETS.get(found.records[0].kind, "")
     return planned, found, targets or ",".join(map(str, planned.study.targets)) or usual
-
-
-def _runner(
-    stack: ExitStack,
-    todo: "list[Job]",
-    root: Path,
-    jobs: int | None,
-    dask: bool,
-    scheduler: str | None,
-    timeout_s: float,
-    should_stop: Any,
-) -> Any:
-    """Return a generator of jobs as they end: on threads of this process, or on a cluster."""
-    if not todo:
-        return iter(())
-    if not dask and scheduler is None:
-        from lrnn_cli.studies.run_local import LocalRunner, visible_gpus
-
-        return LocalRunner(root, jobs or len(visible_gpus()) or 1).run(todo, should_stop)
-    if scheduler is not None and jobs is not None:
-        raise ConfigError("--jobs and --scheduler exclude each other: a cluster's workers decide the number")
-    from lrnn_cli.studies.run_dask import connect, default_workers, run_on
-    from lrnn_cli.studies.run_local import threads_each
-
-    workers = jobs or default_workers()
-    client = stack.enter_context(connect(scheduler, workers, timeout_s))
-    threads = None if scheduler is not None else threads_each(workers)
-    return run_on(client, todo, root, should_stop, threads=threads)
 
 
 def _choose(planned: "JobPlan", shard: str | None, names: list[str] | None) -> "list[Job]":
