@@ -18,7 +18,7 @@ import torch
 
 from lrnn_cli.numerics.fbp import filtered
 from lrnn_cli.numerics.projection import Projector
-from lrnn_cli.numerics.sart import sart, sirt
+from lrnn_cli.numerics.sart import Callback, sart, sirt
 from lrnn_cli.numerics.total_variation import tv, weight_scale
 
 # λ over `weight_scale`, from strong to weak, a factor of √10 apart
@@ -90,6 +90,7 @@ def choose_tv(
     noise_known: bool = False,
     iterations: int = 100,
     nonnegative: bool = True,
+    callback: Callback | None = None,
 ) -> Choice:
     """Total variation with λ chosen by the data.
 
@@ -104,6 +105,7 @@ def choose_tv(
         noise_known: Whether 1 / w are the variances of p.
         iterations: Steps of the final reconstruction; those of the search take a third.
         nonnegative: Keep x ≥ 0.
+        callback: Called after every iteration of every solution; may raise to end the search.
 
     Returns:
         The image, λ and what was tried.
@@ -120,14 +122,14 @@ def choose_tv(
     image = None
     for strength in STRENGTHS:
         lam = strength * scale * judge.share
-        image = tv(judge.projector, judge.sinogram, lam, short, nonnegative, judge.weights, start=image)
+        image = tv(judge.projector, judge.sinogram, lam, short, nonnegative, judge.weights, callback, image)
         history[strength * scale] = judge.score(image)
         if noise_known and history[strength * scale] < 1:
             break
         if not noise_known and _rising(list(history.values())):
             break
     setting = _crossing(history) if noise_known else _lowest(history)
-    image = tv(projector, sinogram, setting, iterations, nonnegative, weights)
+    image = tv(projector, sinogram, setting, iterations, nonnegative, weights, callback)
     return Choice(image, setting, judge.rule, history)
 
 
@@ -139,6 +141,7 @@ def choose_sart(
     most: int = 30,
     nonnegative: bool = True,
     method: str = "sart",
+    callback: Callback | None = None,
 ) -> Choice:
     """SART (or SIRT) with the number of sweeps chosen by the data.
 
@@ -152,6 +155,7 @@ def choose_sart(
         most: Largest number of sweeps (of steps for SIRT, times ten).
         nonnegative: Keep x ≥ 0.
         method: "sart" or "sirt".
+        callback: Called after every sweep of every solution; may raise to end the search.
 
     Returns:
         The image, the number and what was tried.
@@ -169,6 +173,8 @@ def choose_sart(
     reached: list[torch.Tensor] = []
 
     def watch(iteration: int, image: torch.Tensor) -> bool:
+        if callback is not None:
+            callback(iteration, image)
         history[iteration] = judge.score(image)
         reached[:] = [image]
         return history[iteration] < 1 if noise_known else _rising(list(history.values()))
@@ -177,7 +183,7 @@ def choose_sart(
     if noise_known:
         return Choice(reached[0], len(history), judge.rule, history)
     setting = int(min(history, key=lambda key: history[key]))
-    image = solve(projector, sinogram, setting, 1.0, nonnegative, weights)
+    image = solve(projector, sinogram, setting, 1.0, nonnegative, weights, callback)
     return Choice(image, setting, judge.rule, history)
 
 

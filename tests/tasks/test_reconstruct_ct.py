@@ -14,7 +14,7 @@ from lrnn_cli.numerics.phantoms import Ellipse, bin_sinogram, raster
 from lrnn_cli.numerics.projection import Geometry, Projector
 from lrnn_cli.signals.sinogram import Sinogram
 from lrnn_cli.signals.slices import Slice, read_slice
-from lrnn_cli.tasks.ct_choice import choose_prior
+from lrnn_cli.tasks.ct_choice import Halted, choose_prior
 from lrnn_cli.tasks.ct_scan import measured, refined, simulate
 from lrnn_cli.tasks.ct_settings import CtSettings, MethodSettings, ScanSettings, preset
 
@@ -116,8 +116,8 @@ def test_the_prior_is_chosen_by_views_held_out() -> None:
         projector, data, None, 0.01, lambda step, h: Prior(step, h), candidates=candidates
     )
     assert found == candidates[0] and errors[0] < 0.5 * errors[1]
-    weighted, _ = choose_prior(
-        projector, data, torch.full_like(data, 3.0), 0.03, lambda step, h: Prior(step, h),
-        candidates=candidates, should_stop=lambda: True,
-    )  # fmt: skip
+    make, equal = (lambda step, h: Prior(step, h)), torch.full_like(data, 3.0)
+    weighted, _ = choose_prior(projector, data, equal, 0.03, make, candidates=candidates)
     assert weighted == candidates[0]
+    with pytest.raises(Halted):
+        choose_prior(projector, data, equal, 0.03, make, should_stop=lambda: True)

@@ -5,7 +5,18 @@ from typing import Annotated, Any
 import typer
 
 from lrnn_cli.cli.render import Talk
-from lrnn_cli.cli.shared import MACHINE, MESSAGES, MODEL, PRESET, RUN_FOLDER, SETTINGS, TRAIN, only, takes
+from lrnn_cli.cli.shared import (
+    MACHINE,
+    MESSAGES,
+    MODEL,
+    PRESET,
+    RESUME,
+    RUN_FOLDER,
+    SETTINGS,
+    TRAIN,
+    only,
+    takes,
+)
 from lrnn_cli.errors import ConfigError
 
 MEASURED = "A measured scan"
@@ -155,6 +166,7 @@ Ramp = Annotated[bool | None, _flag("--ramp", help="Ramp-filter the networks' re
     ...,
     only(MODEL, "params set"),
     only(TRAIN, "steps time lr batch_points seed"),
+    RESUME,
     only(MACHINE, "device threads engine"),
     PRESET,
     SETTINGS,
@@ -218,5 +230,5 @@ def command(
 
     from lrnn_cli.cli.ct_run import run_ct
 
-    how = {key: shared[key] for key in ("force", "skip_existing", "dry_run")}
+    how = {key: shared[key] for key in ("force", "skip_existing", "resume", "dry_run")}
     return run_ct(slice, settings, tree, output, talk, **how)
