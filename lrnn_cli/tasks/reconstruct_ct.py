@@ -87,7 +87,14 @@ class CtTask:
     def projector(self, dtype: torch.dtype = torch.float32) -> Projector:
         """Return the operator that reconstructs, built once per precision."""
         if dtype not in self._projectors:
-            self._projectors[dtype] = Projector(self.scan.geometry, self.scan.operator, dtype, self.device)  # type: ignore[arg-type]
+            scan = self.scan
+            self._projectors[dtype] = Projector(
+                scan.geometry,
+                scan.operator,
+                dtype,
+                self.device,
+                scan.memory_limit_mb,  # type: ignore[arg-type]
+            )
         return self._projectors[dtype]
 
     def steps(self, should_stop: Callable[[], bool]) -> Iterator[CtStep]:
@@ -178,7 +185,7 @@ class CtTask:
         try:
             for record in run.steps(should_stop):
                 self.done.seconds[name] = time.perf_counter() - began
-                yield _record(record)
+                yield self._record(name, record)
         finally:
             run.close()
         self.done.seconds[name] = time.perf_counter() - began
@@ -188,6 +195,13 @@ class CtTask:
             raise Halted
         self.done.networks[name], self.done.about[name] = run.fitted(), run.about()
         self.current = None
+
+    def _record(self, name: str, step: Step) -> CtStep:
+        """A record of the training; its progress counts all networks."""
+        progress = (list(self.plans).index(name) + min(step.progress, 1.0)) / len(self.plans)
+        event = f"{name}: {step.event}" if step.event else None
+        # without the PSNR, which here is one against a moving target
+        return CtStep(step.step, step.loss, None, step.seconds, step.steps_per_s, progress, event)
 
     def _said(self, name: str, began: float) -> CtStep:
         seconds = self.done.seconds[name]
@@ -237,8 +251,3 @@ def input_digest(found: Slice | Sinogram) -> str:
         if array is not None:
             digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
-
-
-def _record(step: Step) -> CtStep:
-    """A record of the training, without the PSNR, which here is one against a moving target."""
-    return CtStep(step.step, step.loss, None, step.seconds, step.steps_per_s, step.progress, step.event)
