@@ -19,7 +19,7 @@ from lrnn_cli.errors import ConfigError, InputError
 from lrnn_cli.numerics import noise
 from lrnn_cli.numerics.coords import view_angles
 from lrnn_cli.numerics.fbp import fbp
-from lrnn_cli.numerics.projection import Geometry, Projector, default_bins
+from lrnn_cli.numerics.projection import Geometry, Model, Projector, default_bins
 from lrnn_cli.numerics.rotation_center import find_center
 from lrnn_cli.signals.sinogram import Sinogram
 from lrnn_cli.signals.slices import HOUNSFIELD, Slice, Units, block_means
@@ -51,7 +51,7 @@ class Scan:
     """
 
     geometry: Geometry
-    operator: str
+    operator: Model
     memory_limit_mb: float
     sinogram: np.ndarray
     weights: np.ndarray | None
@@ -196,9 +196,9 @@ def _memory_note(geometry: Geometry, settings: ScanSettings) -> tuple[str, ...]:
     )
 
 
-def _project(u: np.ndarray, geometry: Geometry, model: str) -> np.ndarray:
+def _project(u: np.ndarray, geometry: Geometry, model: Model) -> np.ndarray:
     """One projection without storing a matrix."""
-    projector = Projector(geometry, model, torch.float64, memory_limit_mb=0.0)  # type: ignore[arg-type]
+    projector = Projector(geometry, model, torch.float64, memory_limit_mb=0.0)
     return projector.forward(torch.from_numpy(u)).numpy()
 
 

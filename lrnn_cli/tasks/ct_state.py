@@ -48,7 +48,8 @@ def encode_run(task: CtTask, run_key: str, n_records: int) -> bytes:
         "current": current,
         "n_records": n_records,
     }
-    return encode(tensors, header)
+    # copies: the start may be an image done, and the splitting begins with one image in two places
+    return encode({name: tensor.clone() for name, tensor in tensors.items()}, header)
 
 
 def restore_run(task: CtTask, path: Path, run_key: str) -> int:

@@ -93,7 +93,7 @@ class CtTask:
                 scan.operator,
                 dtype,
                 self.device,
-                scan.memory_limit_mb,  # type: ignore[arg-type]
+                scan.memory_limit_mb,
             )
         return self._projectors[dtype]
 
