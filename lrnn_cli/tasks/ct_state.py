@@ -16,6 +16,7 @@ from lrnn_cli.errors import CheckpointError
 from lrnn_cli.fitting.checkpoint import RESUME_FORMAT, encode, encode_fitted, load, read
 from lrnn_cli.tasks.ct_network import Start
 from lrnn_cli.tasks.reconstruct_ct import CtTask, Done
+from lrnn_cli.tasks.regression import use_engine
 
 
 def encode_run(task: CtTask, run_key: str, n_records: int) -> bytes:
@@ -85,6 +86,7 @@ def restore_run(task: CtTask, path: Path, run_key: str) -> int:
                 copy = Path(folder) / f"{name}.safetensors"
                 copy.write_bytes(groups["network"][name].numpy().tobytes())
                 done.networks[name] = load(copy)
+                use_engine(done.networks[name].model, str(done.about[name]["engine"]))
         if header["start"] is not None:
             done.start = Start(image=tensors["start"].to(task.device), **header["start"])
         task.done = done

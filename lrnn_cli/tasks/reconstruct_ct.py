@@ -89,11 +89,7 @@ class CtTask:
         if dtype not in self._projectors:
             scan = self.scan
             self._projectors[dtype] = Projector(
-                scan.geometry,
-                scan.operator,
-                dtype,
-                self.device,
-                scan.memory_limit_mb,
+                scan.geometry, scan.operator, dtype, self.device, scan.memory_limit_mb
             )
         return self._projectors[dtype]
 
