@@ -70,10 +70,11 @@ class CtLog:
 
     def __call__(self, step: CtStep) -> None:
         """Take note of a step, unless one was noted a moment ago and nothing happened."""
-        if step.event is None and step.seconds - self._noted_at < LOG_EVERY_S:
-            return
+        if step.event is None and 0 <= step.seconds - self._noted_at < LOG_EVERY_S:
+            return  # the seconds of every network begin anew
         self._noted_at = step.seconds
-        record = {"step": step.step, "loss": step.loss, "seconds": step.seconds, "event": step.event}
+        names = ("method", "step", "loss", "seconds", "event")
+        record = {name: getattr(step, name) for name in names}
         self.records.append({key: value for key, value in record.items() if value is not None})
 
     def encode(self) -> bytes:

@@ -38,6 +38,7 @@ class CtStep:
     seconds: float
     steps_per_s: float
     progress: float
+    method: str
     event: str | None = None
 
 
@@ -197,11 +198,11 @@ class CtTask:
         progress = (list(self.plans).index(name) + min(step.progress, 1.0)) / len(self.plans)
         event = f"{name}: {step.event}" if step.event else None
         # without the PSNR, which here is one against a moving target
-        return CtStep(step.step, step.loss, None, step.seconds, step.steps_per_s, progress, event)
+        return CtStep(step.step, step.loss, None, step.seconds, step.steps_per_s, progress, name, event)
 
     def _said(self, name: str, began: float) -> CtStep:
         seconds = self.done.seconds[name]
-        return CtStep(0, 0.0, None, time.perf_counter() - began, 0.0, 0.0, f"{name}: {seconds:.1f} s")
+        return CtStep(0, 0.0, None, time.perf_counter() - began, 0.0, 0.0, name, f"{name}: {seconds:.1f} s")
 
     def networks(self) -> dict[str, Fitted]:
         """Return the networks as they are now, the one in work among them."""
