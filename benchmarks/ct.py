@@ -172,6 +172,7 @@ class Bench:
         """Return the stored trials of a model, best first."""
         a = self.args
         key = {**self.key("tune", "chest-tuning", a.tune_setting, 0, model), "steps": a.tune_steps}
+        key |= {"batch_points": a.batch_points, "params_asked": a.params}
         mine = [run for run in self.runs if key.items() <= run.items()]
         return sorted(mine, key=lambda run: -run["psnr_db"])
 
@@ -192,11 +193,14 @@ class Bench:
         """Return the table of the scored runs as Markdown, mean over the seeds ± half their spread."""
         a = self.args
         scored = [run for run in self.runs if run["stage"] == "score" and run["size"] == a.size]
-        scored = [run for run in scored if run["prior"] == a.prior and run.get("steps", a.steps) == a.steps]
+        same = {"prior": a.prior, "steps": a.steps, "batch_points": a.batch_points, "params_asked": a.params}
+        scored = [run for run in scored if all(run.get(name, value) == value for name, value in same.items())]
         columns = list(dict.fromkeys((run["slice"], run["setting"]) for run in scored))
         titles = [f"{name}, {TITLES[setting]}" for name, setting in columns]
         lines = ["| method | parameters | " + " | ".join(titles) + " |", "|---|--:|" + "--:|" * len(columns)]
-        for method in (*a.models.split(","), *CLASSICAL):
+        if not columns:
+            lines = ["No run is scored yet."]
+        for method in (*a.models.split(","), *CLASSICAL) if columns else ():
             mine = [run for run in scored if run["method"] == method]
             sizes = sorted({run["params"] for run in mine if "params" in run})
             cells = [cell([r for r in mine if (r["slice"], r["setting"]) == column]) for column in columns]
@@ -235,14 +239,16 @@ def main() -> None:
     parser.add_argument("--prior", default="tv+nlm")
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--batch-points", type=int, default=512)
-    parser.add_argument("--tune-steps", type=int, default=None, help="of a trial; --steps if left out")
+    parser.add_argument(
+        "--tune-steps", type=int, default=None, help="of a trial; half of --steps if left out"
+    )
     parser.add_argument("--tune-setting", default="20")
     parser.add_argument("--trials", type=int, default=len(TRIALS), help=f"the first of {len(TRIALS)}")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--until", default=None, help="HH:MM, after which no run is begun")
     parser.add_argument("--table", action="store_true", help="only write the table")
     args = parser.parse_args()
-    args.tune_steps = args.tune_steps or args.steps
+    args.tune_steps = args.tune_steps or max(1, args.steps // 2)
     bench = Bench(args)
     if not args.table:
         for job in bench.jobs():
