@@ -202,7 +202,8 @@ def test_a_simulated_fan_by_all_methods(slice_file: Path, lrnn: Lrnn) -> None:
     methods = record["methods"]
     assert methods["tv"]["psnr_db"] > methods["fbp"]["psnr_db"] > 20, methods
     assert min(methods[name]["psnr_db"] for name in ("sart", "sirt")) > 24
-    assert all(0 < one["data_residual"] < 0.2 for one in methods.values())
+    assert all(methods[name]["data_residual"] < 0.1 for name in ("sart", "sirt", "tv")), methods
+    assert all(methods[name]["psnr_db"] > 10 for name in ("lrnn", "siren")), methods  # after 20 steps
 
 
 def test_a_measured_fan(lrnn: Lrnn) -> None:
