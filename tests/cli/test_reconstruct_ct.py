@@ -9,6 +9,7 @@ import pytest
 import tifffile
 
 from lrnn_cli.numerics.phantoms import Ellipse, bin_sinogram, raster
+from lrnn_cli.numerics.phantoms import sinogram as line_sinogram
 from lrnn_cli.numerics.projection import Geometry
 from tests.cli.conftest import Done, Lrnn, Program, Run, colours, write_png
 
@@ -209,7 +210,7 @@ def test_a_simulated_fan_by_all_methods(slice_file: Path, lrnn: Lrnn) -> None:
 def test_a_measured_fan(lrnn: Lrnn) -> None:
     angles = 2 * np.pi * np.arange(24) / 24
     beam = {"source_distance": 60.0, "detector_distance": 30.0}
-    np.save(lrnn.folder / "s.npy", bin_sinogram(SHAPES, Geometry(N, angles, 50, 1.0, 1.5, **beam)))
+    np.save(lrnn.folder / "s.npy", line_sinogram(SHAPES, Geometry(N, angles, 50, 1.0, 1.5, **beam)))
     args = ("--sinogram", "s.npy", "--angles", "0:360:24", "--size", N, "--detector-spacing", 1.5)
     for method, most in (("fbp", 0.08), ("tv", 0.05)):
         done = classical(lrnn, *args, *FAN, method=method)
