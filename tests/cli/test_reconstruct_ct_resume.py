@@ -12,8 +12,9 @@ from lrnn_cli.numerics.phantoms import Ellipse, raster
 from tests.cli.conftest import TIMEOUT_S, Lrnn, Program, Run
 
 SHAPES = (Ellipse(0.5, 0.6, 0.7), Ellipse(0.4, 0.15, 0.25, 0.25, 0.1))
+STEPS = 150
 LONG = (
-    "--views", 8, "--steps", 300, "--params", 600, "--engine", "fused", "--batch-points", 200, "--method",
+    "--views", 8, "--steps", STEPS, "--params", 300, "--engine", "fused", "--batch-points", 200, "--method",
     "lrnn,fbp,tv,siren", "--threads", 1,
 )  # fmt: skip
 
@@ -56,7 +57,7 @@ def test_a_stopped_run_is_resumed_to_the_very_same_slices(
     assert set(record["methods"]) == there
     last = "lrnn" if "siren" not in there else "siren"
     assert record["chosen"][last]["outcome"] == "interrupted"
-    assert 0 < record["chosen"][last]["steps"] < 300
+    assert 0 < record["chosen"][last]["steps"] < STEPS
     assert (run / "resume" / "state.safetensors").is_file() and (run / "output.tif").is_file()
 
     lrnn(*flags).refused(3, "holds an unfinished run; --resume continues it; --force overwrites it")
@@ -78,7 +79,7 @@ def test_a_stopped_run_is_resumed_to_the_very_same_slices(
     assert [record["event"][:4] for record in log if record["method"] == "tv"] == ["tv: "]
     for name in ("lrnn", "siren"):
         steps = [record["step"] for record in log if record["method"] == name and record["step"]]
-        assert steps == sorted(steps) and steps[-1] == 300
+        assert steps == sorted(steps) and steps[-1] == STEPS
 
     # done is done: --resume has nothing left to do
     assert lrnn(*flags, "--resume", "-q").json() == again.json()
