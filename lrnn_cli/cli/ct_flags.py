@@ -10,7 +10,7 @@ from lrnn_cli.errors import ConfigError
 
 SCAN_FLAGS = (
     "sinogram angles radians layout flat dark size pixel_size detector_spacing mu_water views noise i0 "
-    "electronic tau readout inverse_crime operator"
+    "electronic tau readout inverse_crime operator geometry source_distance detector_distance"
 ).split()
 METHOD_FLAGS = "filter prior ramp".split()
 AUTO_FLAGS = ("tv", "bandwidth", "iterations")
@@ -43,6 +43,7 @@ def resolve_ct(flags: Mapping[str, Any]) -> tuple[Any, str]:
             **{f"method.{name}": flags.get(name) for name in METHOD_FLAGS},
             **{f"fit.{key}": flags.get(name) for name, key in FIT_FLAGS.items()},
             "scan.range": _range(flags.get("range")),
+            "scan.matrix_memory_mb": flags.get("matrix_memory"),
             "scan.center": _number_or_auto(flags.get("center"), "--center"),
             "method.methods": flags.get("method"),
             **{f"method.{name}": _number_or_auto(flags.get(name), f"--{name}") for name in AUTO_FLAGS},

@@ -22,6 +22,7 @@ def run_ct(
     *,
     force: bool,
     skip_existing: bool,
+    resume: bool,
     dry_run: bool,
 ) -> int:
     """Read, reconstruct, write and report.
@@ -34,6 +35,7 @@ def run_ct(
         talk: the program's voice.
         force: overwrite a run.
         skip_existing: leave a finished run as it is.
+        resume: go on with an unfinished run.
         dry_run: say what would be done.
 
     Returns:
@@ -48,7 +50,7 @@ def run_ct(
     scan, first = settings.scan, settings.method.methods[0]
     name = "stdin" if source == "-" else Path(str(source or scan.sinogram)).stem
     folder = CtFolder(Path(output or f"runs/{name}/ct-{first}-s{settings.fit.seed}"))
-    if skip_existing and not force and folder.is_done():
+    if (skip_existing or resume) and not force and folder.is_done():
         talk.result(f"{name}: done already -> {folder.path}", folder.read_metrics())
         return ExitCode.OK
     if source is not None:
@@ -66,19 +68,19 @@ def run_ct(
     if dry_run:
         _say_plan(talk, name, folder.path, task, settings, tree)
         return ExitCode.OK
-    folder.claim(force=force)
+    folder.claim(force=force, resume=resume)
     load_s = time.perf_counter() - began
     with StopFlag() as should_stop:
         with talk.progress(name) as show:
             result = execute_reconstruction(
-                task, folder, settings=tree, command=["lrnn", *sys.argv[1:]], load_s=load_s, listener=show,
-                should_stop=should_stop,
+                task, folder, settings=tree, command=["lrnn", *sys.argv[1:]], load_s=load_s, resume=resume,
+                listener=show, should_stop=should_stop,
             )  # fmt: skip
         header, rows = result.table
         for line in plain(rows, header, "", range(1, len(header))).splitlines():
             talk.note(line)
         talk.result(f"{name}: {result.summary} -> {folder.path}", result.record)
-        should_stop.finish("stopped; the methods done so far are saved")
+        should_stop.finish("stopped and saved; --resume with the same options goes on from there")
     return ExitCode.OK
 
 

@@ -148,10 +148,11 @@ class TomographyFit:
             the records of the trainer; its loss is the distance to the target of the moment.
         """
         for step in self.trainer.run(should_stop):
-            yield step
+            # the round belongs to the step: whoever saves the state between two steps finds it done
             share = (step.progress - WARM) / (1 - WARM - POLISH)
             if self.rounds_done < self.n_rounds and share >= self.rounds_done / self.n_rounds:
                 self._round()
+            yield step
 
     def _round(self) -> None:
         """Show the explicit half what the network has learned, and the network its next target."""

@@ -1,15 +1,17 @@
 """One tomographic reconstruction from scan to finished folder.
 
 output.tif, output.npy      the first method's slice in physical units
+output.hu16.tif             the same in whole HU, where the units are HU
 output.u16.png              the same over the data range in 16 bits
 output.window.png           the same through a window in 8 bits
 output.slices.npz           all methods, the truth where there is one, sinogram and angles
 checkpoint.safetensors      the first network; checkpoint-NAME.safetensors further ones
-config.yaml, train.jsonl, preview.png, metrics.json     as in every run folder
+config.yaml, train.jsonl, preview.png, metrics.json, resume/     as in every run folder
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,11 +20,15 @@ from typing import Any
 
 import yaml
 
-from lrnn_cli.errors import FitError, OutputError
+from lrnn_cli.errors import OutputError
 from lrnn_cli.fitting.checkpoint import Fitted, encode_fitted, load
 from lrnn_cli.runs import provenance
+from lrnn_cli.runs.execute import SAVE_EVERY_S
 from lrnn_cli.runs.folder import SCHEMA, RunFolder, atomic_write, finite, to_json, write_problem
-from lrnn_cli.tasks.reconstruct_ct import CtStep, CtTask, Reconstruction
+from lrnn_cli.tasks import ct_output as output
+from lrnn_cli.tasks.ct_output import Reconstruction
+from lrnn_cli.tasks.ct_state import encode_run, restore_run
+from lrnn_cli.tasks.reconstruct_ct import CtStep, CtTask
 from lrnn_cli.tasks.regression import use_engine
 
 LOG_EVERY_S = 0.5
@@ -35,13 +41,8 @@ class CtFolder(RunFolder):
         """Return where the checkpoint of a network lies; the first has the usual name."""
         return self.checkpoint if number == 0 else self.path / f"checkpoint-{name}.safetensors"
 
-    def claim(self, *, force: bool, resume: bool = False) -> None:
-        """Make the folder ready, and refuse to overwrite a run unasked; with force the old networks go.
-
-        Raises:
-            OutputError: when a run lies here and force is not given, or the folder cannot be made.
-        """
-        super().claim(force=force, resume=resume)
+    def _clear(self) -> None:
+        super()._clear()
         for path in self.path.glob("checkpoint-*.safetensors"):
             try:
                 path.unlink(missing_ok=True)
@@ -58,6 +59,29 @@ class CtResult:
     table: tuple[list[str], list[list[str]]]
 
 
+class CtLog:
+    """The records of the training, one JSON object a line, kept where a resumed run finds them."""
+
+    def __init__(self, folder: CtFolder, n_records: int) -> None:
+        """Start a log, or continue that of an unfinished run behind its first records."""
+        lines = folder.live_log.read_text().splitlines() if n_records and folder.live_log.exists() else []
+        self.records: list[dict[str, Any]] = [json.loads(line) for line in lines[:n_records]]
+        self._noted_at = -LOG_EVERY_S
+
+    def __call__(self, step: CtStep) -> None:
+        """Take note of a step, unless one was noted a moment ago and nothing happened."""
+        if step.event is None and 0 <= step.seconds - self._noted_at < LOG_EVERY_S:
+            return  # the seconds of every network begin anew
+        self._noted_at = step.seconds
+        names = ("method", "step", "loss", "seconds", "event")
+        record = {name: getattr(step, name) for name in names}
+        self.records.append({key: value for key, value in record.items() if value is not None})
+
+    def encode(self) -> bytes:
+        """Return the log as JSON lines."""
+        return b"".join(to_json(record, indent=None) for record in self.records)
+
+
 def execute_reconstruction(
     task: CtTask,
     folder: CtFolder,
@@ -65,6 +89,7 @@ def execute_reconstruction(
     settings: dict[str, Any],
     command: list[str],
     load_s: float,
+    resume: bool = False,
     listener: Callable[[CtStep], None] = lambda step: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> CtResult:
@@ -76,43 +101,51 @@ def execute_reconstruction(
         settings: as the user would write them.
         command: for the record.
         load_s: seconds that reading and simulating took.
+        resume: continue from the state in the folder where there is one.
         listener: called with each step.
         should_stop: asked before each step.
 
     Returns:
-        record, summary and table; on interruption of the methods that are done.
+        record, summary and table; on interruption of the methods that are done and the network in work.
 
     Raises:
-        FitError: when it was interrupted before any method was done.
+        CheckpointError: when the state to resume from is corrupt or of another run.
         OutputError: when something cannot be written.
     """
     started = provenance.utc_now()
+    key = run_key(task, settings)
+    n_records = restore_run(task, folder.state, key) if resume and folder.is_unfinished() else 0
+    log = CtLog(folder, n_records)
     atomic_write(folder.config, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True).encode())
-    began = time.perf_counter()
-    log: list[dict[str, Any]] = []
+
+    def save() -> None:
+        atomic_write(folder.live_log, log.encode())
+        atomic_write(folder.state, encode_run(task, key, len(log.records)))
+
+    began = saved_at = time.monotonic()
     for step in task.steps(should_stop):
-        if step.event is not None or not log or step.seconds - log[-1]["seconds"] >= LOG_EVERY_S:
-            record = {"step": step.step, "loss": step.loss, "seconds": step.seconds, "event": step.event}
-            log.append({key: value for key, value in record.items() if value is not None})
+        log(step)
         listener(step)
-    reconstruct_s = time.perf_counter() - began
+        if time.monotonic() - saved_at >= SAVE_EVERY_S:
+            save()
+            saved_at = time.monotonic()
+    reconstruct_s = time.monotonic() - began
+    if task.is_halted:
+        save()
     written, networks = _save_networks(task, folder)
     found = task.reconstructions(networks)
-    if not found:
-        raise FitError("stopped before any method was done; nothing but the settings was written")
-    for name, content in task.files(found).items():
-        atomic_write(folder.path / name, content)
-        written[name.removeprefix("output.") if name != "output.tif" else "output"] = folder.path / name
-    atomic_write(folder.preview, task.picture(found))
-    atomic_write(folder.log, b"".join(to_json(record, indent=None) for record in log))
-    written["preview"] = folder.preview
+    if found:
+        for name, content in output.files_of(task.scan, found).items():
+            atomic_write(folder.path / name, content)
+            written[name.removeprefix("output.") if name != "output.tif" else "output"] = folder.path / name
+        atomic_write(folder.preview, output.picture_of(task.scan, found))
+        written["preview"] = folder.preview
+    atomic_write(folder.log, log.encode())
     result = _record(task, found, settings, command, started)
-    result["status"] = "interrupted" if should_stop() else "ok"
-    result["train"]["outcome"] = "interrupted" if should_stop() else "budget"
     result["time"] = {
         "load_s": round(load_s, 4),
         "reconstruct_s": round(reconstruct_s, 4),
-        "eval_s": round(time.perf_counter() - began - reconstruct_s, 4),
+        "eval_s": round(time.monotonic() - began - reconstruct_s, 4),
     }
     result["resources"] = provenance.resources(task.device, task.threads)
     result["outputs"] = {
@@ -121,17 +154,26 @@ def execute_reconstruction(
     }
     result["finished_utc"] = provenance.utc_now()
     atomic_write(folder.metrics, to_json(result))
-    return CtResult(finite(result), task.summary(found), task.table(found))
+    if not task.is_halted:
+        folder.finish()
+    return CtResult(finite(result), output.summary_of(task.scan, found), output.table_of(task.scan, found))
+
+
+def run_key(task: CtTask, settings: dict[str, Any]) -> str:
+    """Return the digest of all that decides the result; the number of threads does not."""
+    fit = {name: value for name, value in settings.get("fit", {}).items() if name != "threads"}
+    sizes = {name: planned.plan.n_params for name, planned in task.plans.items()}
+    return provenance.config_digest({**settings, "fit": fit, "input": task.input_digest, "params": sizes})
 
 
 def _save_networks(task: CtTask, folder: CtFolder) -> tuple[dict[str, Path], dict[str, Fitted]]:
     """Write the networks and read them back, so that what is measured is what was saved."""
     written, networks = {}, {}
-    for number, (name, fitted) in enumerate(task.done.networks.items()):
+    for number, (name, fitted) in enumerate(task.networks().items()):
         path = folder.network(number, name)
         atomic_write(path, encode_fitted(fitted))
         networks[name] = load(path)
-        use_engine(networks[name].model, str(task.done.about[name]["engine"]))
+        use_engine(networks[name].model, str(task.about(name)["engine"]))
         written["checkpoint" if number == 0 else f"checkpoint_{name}"] = path
     return written, networks
 
@@ -149,7 +191,7 @@ def _record(
     about = {} if network is None else found[network].about
     return {
         "schema": SCHEMA,
-        "status": "ok",
+        "status": "interrupted" if task.is_halted else "ok",
         "command": command,
         "input": {
             **{key: value for key, value in scan.source.items() if key != "name"},
@@ -164,6 +206,7 @@ def _record(
         },
         "train": {
             "seed": task.settings.fit.seed,
+            "outcome": "interrupted" if task.is_halted else "budget",
             "steps": about.get("steps"),
             "lr": about.get("lr"),
             "optimizer": task.settings.fit.optimizer if plan is not None else None,
@@ -171,7 +214,7 @@ def _record(
             "engine": about.get("engine"),
             "loss_final": about.get("loss_final"),
         },
-        "metrics": task.metrics(found),
+        "metrics": output.metrics_of(scan, found),
         "methods": {name: one.metrics for name, one in found.items()},
         "chosen": {name: one.about for name, one in found.items()},
         "env": provenance.environment(),

@@ -1,12 +1,14 @@
 """CT slices in DICOM files: Hounsfield units on square pixels.
 
-Stored integers become HU by the rescale slope and intercept of the file. What lies below air (-1000 HU), the
-padding outside the scanner's circle above all, becomes air. Pixels that are not square are resampled along
-their longer side, never stretched. Reading needs the optional package pydicom (extra `medical`).
+Stored integers become HU by the rescale slope and intercept of the file. What lies below air (-1000 HU), and
+what the file calls padding, outside the scanner's circle above all, becomes air. Pixels that are not square
+are resampled along their longer side, never stretched. Reading needs the optional package pydicom (extra
+`medical`).
 """
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ from lrnn_cli.errors import InputError
 from lrnn_cli.signals.image_source import digest, one_line, open_source
 
 AIR_HU = -1000.0
+MOST_OBLONG = 16.0  # ratio of the sides of a pixel
 PREAMBLE = 128  # bytes before the letters DICM
 HINT = "reading DICOM needs pydicom: pip install 'lrnn[medical]'"
 
@@ -86,8 +89,7 @@ def read_dicom(path: str | Path, data: bytes | None = None) -> DicomSlice:
             raise InputError(
                 f"{name}: the DICOM file is damaged ({one_line(error)}); fetch it again"
             ) from None
-        stored = _pixels(dataset, name)
-    return _to_slice(dataset, stored, sha256, name)
+        return _to_slice(dataset, _pixels(dataset, name), sha256, name)
 
 
 def _pixels(dataset: Any, name: str) -> np.ndarray:
@@ -116,15 +118,14 @@ def _pixels(dataset: Any, name: str) -> np.ndarray:
 
 
 def _to_slice(dataset: Any, stored: np.ndarray, sha256: str, name: str) -> DicomSlice:
-    notes = []
-    slope, intercept = float(dataset.get("RescaleSlope") or 1), dataset.get("RescaleIntercept")
-    if intercept is None:
-        notes.append("no rescale intercept in the file: its values are taken as Hounsfield units")
-    hu = stored * slope + float(intercept or 0)
-    below = int((hu < AIR_HU).sum())
+    notes: list[str] = []
+    slope, intercept = _rescale(dataset, notes, name)
+    hu = stored * slope + intercept
+    padding = _padding(dataset, stored)
+    below = int((padding | (hu < AIR_HU)).sum())
     if below:
-        notes.append(f"{below} pixels below {AIR_HU:g} HU (padding) are set to air")
-        hu = np.maximum(hu, AIR_HU)
+        notes.append(f"{below} pixels of padding or below {AIR_HU:g} HU are set to air")
+        hu = np.where(padding, AIR_HU, np.maximum(hu, AIR_HU))
     if float(hu.max()) <= AIR_HU:
         raise InputError(f"{name}: the slice holds nothing but air; check the file")
     rows_mm, columns_mm = _spacing(dataset, notes, name)
@@ -139,15 +140,66 @@ def _to_slice(dataset: Any, stored: np.ndarray, sha256: str, name: str) -> Dicom
     return DicomSlice(np.ascontiguousarray(hu, dtype=np.float32), pixel, sha256, tuple(notes))
 
 
+def _numbers(dataset: Any, keyword: str, name: str) -> list[float] | None:
+    """The finite numbers of an element; None where it is missing or empty."""
+    try:
+        found = dataset.get(keyword)
+        if found is None or found == "":
+            return None
+        values = [float(value) for value in (found if hasattr(found, "__iter__") else [found])]
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: {keyword} holds no number ({one_line(error)}); mend the header") from None
+    if not all(map(math.isfinite, values)):
+        raise InputError(f"{name}: {keyword} holds no finite number; mend the header")
+    return values
+
+
+def _rescale(dataset: Any, notes: list[str], name: str) -> tuple[float, float]:
+    """Slope and intercept to HU, with notes where the values may be something else."""
+    slopes = _numbers(dataset, "RescaleSlope", name)
+    intercepts = _numbers(dataset, "RescaleIntercept", name)
+    if intercepts is None and "ModalityLUTSequence" in dataset:
+        raise InputError(
+            f"{name}: its values need a lookup table (Modality LUT), which is not read; export it in HU"
+        )
+    slope = 1.0 if slopes is None else slopes[0]
+    if slope == 0:
+        raise InputError(f"{name}: the rescale slope is 0, so that all values are the same; mend the header")
+    if intercepts is None:
+        notes.append("no rescale intercept in the file: its values are taken as Hounsfield units")
+    modality, unit = str(dataset.get("Modality") or "CT"), str(dataset.get("RescaleType") or "HU")
+    if modality != "CT":
+        notes.append(f"modality {modality}, not CT: its values are taken as Hounsfield units all the same")
+    elif unit not in ("HU", "US"):  # US: unspecified, which scanners write beside good HU
+        notes.append(f"rescale type {unit}: its values are taken as Hounsfield units all the same")
+    return slope, 0.0 if intercepts is None else intercepts[0]
+
+
+def _padding(dataset: Any, stored: np.ndarray) -> np.ndarray:
+    """Where the file says that no image is: from PixelPaddingValue to its range limit, (h, w) booleans."""
+    try:
+        first = float(dataset.get("PixelPaddingValue"))
+        last = float(dataset.get("PixelPaddingRangeLimit", first))
+    except (TypeError, ValueError):
+        return np.zeros(stored.shape, dtype=bool)
+    return np.asarray((stored >= min(first, last)) & (stored <= max(first, last)))
+
+
 def _spacing(dataset: Any, notes: list[str], name: str) -> tuple[float, float]:
     """Distance of rows and of columns in mm; 1 where the file does not say."""
-    found = dataset.get("PixelSpacing")
+    found = _numbers(dataset, "PixelSpacing", name)
     if found is None:
         notes.append("no pixel spacing in the file: 1 mm is assumed")
         return 1.0, 1.0
-    rows, columns = (float(value) for value in found)
+    if len(found) != 2:
+        raise InputError(f"{name}: expected a pixel spacing of 2 numbers, got {len(found)}; mend the header")
+    rows, columns = found
     if not (rows > 0 and columns > 0):
         raise InputError(f"{name}: expected a positive pixel spacing, got {rows:g} x {columns:g} mm")
+    if max(rows, columns) > MOST_OBLONG * min(rows, columns):
+        raise InputError(
+            f"{name}: pixels of {columns:g} x {rows:g} mm are too oblong to be made square; check the header"
+        )
     return rows, columns
 
 

@@ -17,6 +17,11 @@ from lrnn_cli.numerics.projection import Projector
 from lrnn_cli.numerics.total_variation import tv
 from lrnn_cli.objectives.projection import ProjectionObjective
 
+
+class Halted(Exception):
+    """The user asked to stop in the middle of a method; what it had so far is dropped."""
+
+
 FEWEST = 6  # views, below which none is held out
 START_ITERATIONS = 30  # of TV
 ROUNDS = 6
@@ -50,7 +55,10 @@ def choose_prior(
 
     Returns:
         The strongest candidate within `TOLERANCE` of the best, and the errors |W^½ (A' x - p')| / |W^½ p'|
-        of those tried.
+        of all.
+
+    Raises:
+        Halted: when asked to stop before all candidates were tried.
     """
     kept, out = heldout_views(projector.geometry.n_views)
     seen, judge = projector.view_subset(kept), projector.view_subset(out)
@@ -61,8 +69,8 @@ def choose_prior(
     start = tv(seen, sinogram[kept], weight, START_ITERATIONS, weights=fitted)
     errors: list[float] = []
     for candidate in candidates:
-        if errors and should_stop():
-            break
+        if should_stop():
+            raise Halted
         coupling = coupling_for(objective, weight, candidate[0])
         image = Splitting(objective, make(*candidate), start.clone(), coupling).rounds(ROUNDS)
         residual = root * (judge.forward(image) - sinogram[out])

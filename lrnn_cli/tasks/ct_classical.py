@@ -14,7 +14,7 @@ from lrnn_cli.numerics.fbp import fbp
 from lrnn_cli.numerics.projection import Projector
 from lrnn_cli.numerics.sart import sart, sirt
 from lrnn_cli.numerics.total_variation import tv, weight_scale
-from lrnn_cli.tasks.ct_choice import FEWEST
+from lrnn_cli.tasks.ct_choice import FEWEST, Halted
 from lrnn_cli.tasks.ct_scan import Scan
 from lrnn_cli.tasks.ct_settings import MethodSettings
 
@@ -52,35 +52,52 @@ class ClassicalRun:
         self.is_tellable = not self._few or self.weights is not None
 
     def run(self, name: str) -> Classical:
-        """Reconstruct by fbp, sart, sirt or tv."""
+        """Reconstruct by fbp, sart, sirt or tv.
+
+        Returns:
+            The image and what was chosen.
+
+        Raises:
+            Halted: when asked to stop on the way.
+        """
         if name == "fbp":
             image = fbp(self.data, self.scan.geometry, self.settings.filter).clamp_min(0)
             return Classical(image, {"filter": self.settings.filter})
         return self.tv() if name == "tv" else self._iterate(name)
 
-    def _stop(self, _: int, image: Tensor) -> bool:
-        return self.should_stop()
+    def _watch(self, _: int, image: Tensor) -> None:
+        if self.should_stop():
+            raise Halted
 
     def _iterate(self, name: str) -> Classical:
         asked = self.settings.iterations
         if asked == "auto" and self.is_tellable:
-            found = choose_sart(self.projector, self.data, self.weights, self._few, method=name)
+            found = choose_sart(
+                self.projector, self.data, self.weights, self._few, method=name, callback=self._watch
+            )
             return Classical(found.image, {"iterations": int(found.setting), "chosen_by": found.rule})
         iterations = USUAL_ITERATIONS[name] if asked == "auto" else int(asked)
         method = sart if name == "sart" else sirt
-        image = method(self.projector, self.data, iterations, weights=self.weights, callback=self._stop)
+        image = method(self.projector, self.data, iterations, weights=self.weights, callback=self._watch)
         return Classical(image, {"iterations": iterations, "chosen_by": _by(asked)})
 
     def tv(self) -> Classical:
-        """Reconstruct with total variation."""
+        """Reconstruct with total variation.
+
+        Returns:
+            The image, and the weight with how it was chosen.
+
+        Raises:
+            Halted: when asked to stop on the way.
+        """
         asked = self.settings.tv
         scale = weight_scale(self.projector, self.data, self.weights)
         if asked == "auto" and self.is_tellable:
-            found = choose_tv(self.projector, self.data, self.weights, self._few)
+            found = choose_tv(self.projector, self.data, self.weights, self._few, callback=self._watch)
             weight, image, by = found.setting, found.image, found.rule
         else:
             weight, by = scale * (USUAL_TV if asked == "auto" else float(asked)), _by(asked)
-            image = tv(self.projector, self.data, weight, weights=self.weights, callback=self._stop)
+            image = tv(self.projector, self.data, weight, weights=self.weights, callback=self._watch)
         return Classical(image, {"weight": weight, "weight_relative": weight / scale, "chosen_by": by})
 
 

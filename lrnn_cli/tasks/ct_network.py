@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ import torch
 from lrnn_cli.errors import ConfigError
 from lrnn_cli.fitting.checkpoint import Fitted
 from lrnn_cli.fitting.loop import Step
+from lrnn_cli.fitting.outcome import Outcome
 from lrnn_cli.fitting.predict import predict
 from lrnn_cli.fitting.settings import FitSettings
 from lrnn_cli.fitting.tomography import Prior, Splitting, TomographyFit
@@ -86,17 +89,37 @@ def _signal(scan: Scan, values: np.ndarray) -> Signal:
     )
 
 
+@dataclass(frozen=True, eq=False)
+class Start:
+    """What all networks of a run begin with; it depends on the scan alone, not on a network.
+
+    Attributes:
+        image: classical image, u, (n, n).
+        about: what was chosen for it.
+        step: proximal weight of the prior's total variation, in u.
+        bandwidth: of the prior's nonlocal means, in u.
+        coupling: ρ.
+        seconds: that this took.
+    """
+
+    image: torch.Tensor
+    about: dict[str, Any]
+    step: float
+    bandwidth: float
+    coupling: float
+    seconds: float
+
+
+def make_prior(kind: str, step: float, bandwidth: float) -> Prior:
+    """Return the networks' prior: tv+nlm, tv, nlm or none, with the weight of TV and the bandwidth."""
+    return Prior(tv=step if "tv" in kind else 0.0, bandwidth=bandwidth if "nlm" in kind else 0.0)
+
+
 class NetworkRun:
     """One network from warm start to its final image."""
 
     def __init__(
-        self,
-        planned: NetworkPlan,
-        scan: Scan,
-        objective: ProjectionObjective,
-        start: torch.Tensor,
-        prior: Prior,
-        coupling: float,
+        self, planned: NetworkPlan, scan: Scan, objective: ProjectionObjective, start: Start, prior: Prior
     ) -> None:
         """Set up network, trainer and splitting.
 
@@ -104,14 +127,13 @@ class NetworkRun:
             planned: the network.
             scan: what is reconstructed.
             objective: the data term.
-            start: classical image, u, (n, n).
+            start: where it begins.
             prior: of the image.
-            coupling: ρ.
         """
-        self.scan, self.plan = scan, planned.plan
-        values = start.cpu().numpy().astype(np.float32)[..., None]
+        self.scan, self.name, self.plan, self.start = scan, planned.name, planned.plan, start
+        values = start.image.cpu().numpy().astype(np.float32)[..., None]
         self.regression = Regression(_signal(scan, values), (SHIFT, SCALE), planned.plan, planned.fit)
-        splitting = Splitting(objective, prior, start.clone(), coupling)
+        splitting = Splitting(objective, prior, start.image.clone(), start.coupling)
         self.fit = TomographyFit(
             self.regression.trainer, splitting, self._render, n_rounds=ROUNDS, inner=INNER
         )
@@ -125,6 +147,44 @@ class NetworkRun:
     def steps(self, should_stop: Callable[[], bool]) -> Iterator[Step]:
         """Train, yielding a record per step."""
         return self.fit.run(should_stop)
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether the last steps ended because they were told to."""
+        return self.regression.trainer.outcome is Outcome.INTERRUPTED
+
+    def state(self, run_key: str) -> tuple[dict[str, torch.Tensor], int]:
+        """Return all that decides the further steps: tensors, and the number of rounds done.
+
+        Args:
+            run_key: digest of all that decides the result.
+        """
+        splitting, samples = self.fit.splitting, self.regression.trainer.samples
+        trainer = torch.frombuffer(bytearray(self.regression.state(run_key)), dtype=torch.uint8)
+        tensors = {"image": splitting.image, "x": splitting.x, "dual": splitting.dual}
+        return {**tensors, "targets": samples.targets, "trainer": trainer}, self.fit.rounds_done
+
+    def restore(self, tensors: dict[str, torch.Tensor], rounds_done: int, run_key: str) -> None:
+        """Go on from what `state` returned.
+
+        Args:
+            tensors: by name.
+            rounds_done: of the splitting.
+            run_key: as when it was written.
+
+        Raises:
+            CheckpointError: when it is of another run.
+            LookupError: when a tensor is missing.
+        """
+        splitting, samples = self.fit.splitting, self.regression.trainer.samples
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / "state.safetensors"
+            copy.write_bytes(tensors["trainer"].numpy().tobytes())
+            self.regression.resume_from(copy, run_key)
+        splitting.x, splitting.dual = tensors["x"].to(splitting.x), tensors["dual"].to(splitting.dual)
+        splitting.image = tensors["image"].to(splitting.image)
+        samples.targets.copy_(tensors["targets"])
+        self.fit.rounds_done = rounds_done
 
     def fitted(self) -> Fitted:
         """Return the network with the map to physical units, v = shift + scale · output."""
@@ -144,6 +204,7 @@ class NetworkRun:
             "config": self.plan.config.model_dump(mode="json"),
             "steps": trainer.step,
             "train_s": round(trainer.elapsed, 4),
+            "outcome": str(trainer.outcome or Outcome.INTERRUPTED),
             "lr": self.plan.lr,
             "engine": self.regression.engine.name,
             "loss_final": trainer.final_loss,
@@ -154,6 +215,7 @@ class NetworkRun:
                 "bandwidth": splitting.prior.bandwidth,
                 "share": splitting.prior.share,
             },
+            "start": self.start.about,
         }
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ from lrnn_cli.errors import ConfigError, InputError
 from lrnn_cli.numerics import noise
 from lrnn_cli.numerics.coords import view_angles
 from lrnn_cli.numerics.fbp import fbp
-from lrnn_cli.numerics.projection import Geometry, Projector, default_bins
+from lrnn_cli.numerics.projection import Geometry, Model, Projector, default_bins
 from lrnn_cli.numerics.rotation_center import find_center
 from lrnn_cli.signals.sinogram import Sinogram
 from lrnn_cli.signals.slices import HOUNSFIELD, Slice, Units, block_means
@@ -36,6 +36,7 @@ class Scan:
     Attributes:
         geometry: with pixels of side 1.
         operator: model of the projector that reconstructs.
+        memory_limit_mb: above which its matrices are not stored.
         sinogram: line integrals of u, float32 (views, bins).
         weights: inverse variances where counts are known, for the data term; else None.
         variance: of the line integrals of u where the noise is known, for chi squared; else None.
@@ -50,7 +51,8 @@ class Scan:
     """
 
     geometry: Geometry
-    operator: str
+    operator: Model
+    memory_limit_mb: float
     sinogram: np.ndarray
     weights: np.ndarray | None
     variance: np.ndarray | None
@@ -69,8 +71,9 @@ class Scan:
         s = self.setting
         crime = ", inverse crime" if s["inverse_crime"] else ""
         first, end = s["angles_deg"]
+        fan = f"fan beam ({s['source_distance']:g} + {s['detector_distance']:g}), " if s["fan"] else ""
         return (
-            f"{s['views']} views over [{first:g}, {end:g}) degrees, {s['bins']} bins, "
+            f"{fan}{s['views']} views over [{first:g}, {end:g}) degrees, {s['bins']} bins, "
             f"noise {s['noise']}, operator {s['operator']}{crime}"
         )
 
@@ -99,24 +102,26 @@ def simulate(found: Slice, settings: ScanSettings, seed: int) -> Scan:
     pixel = settings.pixel_size or found.pixel_size * factor
     mu_ref = 2 * (settings.mu_water or MU_WATER_PER_MM)
     is_crime = settings.inverse_crime or settings.operator == "rotate"
-    spacing = (settings.detector_spacing or pixel) / pixel
+    beam = _beam(settings, pixel, n)
+    spacing = settings.detector_spacing / pixel if settings.detector_spacing else _magnification(settings)
     if settings.operator == "rotate" and spacing != 1:
         raise ConfigError("--operator rotate: its bins are pixels; leave --detector-spacing out")
-    angles = np.deg2rad(view_angles(*settings.range, settings.views))
-    bins = n if settings.operator == "rotate" else default_bins(n, 1.0, spacing)
-    geometry = Geometry(n, angles, bins, 1.0, spacing)
+    angles = np.deg2rad(view_angles(*settings.turn, settings.views))
+    bins = n if settings.operator == "rotate" else default_bins(n, 1.0, spacing, **beam)
+    geometry = Geometry(n, angles, bins, 1.0, spacing, **beam)
     if is_crime:
         clean = _project(truth, geometry, settings.operator)
     else:
         fine = found.u if factor > 1 else refined(truth)
         k = len(fine) // n
-        clean = _project(fine, Geometry(n * k, angles, bins, 1.0 / k, spacing), "strip")
+        clean = _project(fine, Geometry(n * k, angles, bins, 1.0 / k, spacing, **beam), "strip")
     unit = mu_ref * pixel
     sinogram, weights, variance, told = _noisy(clean, settings, unit, seed)
     top, bottom, left, right = (edge // factor for edge in found.box)
     return Scan(
         geometry=geometry,
         operator=settings.operator,
+        memory_limit_mb=settings.matrix_memory_mb,
         sinogram=sinogram.astype(np.float32),
         weights=None if weights is None else weights.astype(np.float32),
         variance=variance,
@@ -129,14 +134,71 @@ def simulate(found: Slice, settings: ScanSettings, seed: int) -> Scan:
             "path": found.path, "sha256": found.sha256, "kind": "slice", "shape": list(found.shape),
             "dtype": found.dtype, "name": found.name,
         },
-        notes=found.notes,
-        warnings=(),
+        notes=(*found.notes, *_memory_note(geometry, settings)),
+        warnings=_short_turn(geometry),
     )  # fmt: skip
 
 
-def _project(u: np.ndarray, geometry: Geometry, model: str) -> np.ndarray:
+def _beam(settings: ScanSettings, pixel: float, n: int) -> dict[str, float]:
+    """Distances of a fan beam in pixels.
+
+    Returns:
+        Keywords of `Geometry`; none for a parallel beam.
+
+    Raises:
+        ConfigError: when the source stands inside the image.
+    """
+    if settings.source_distance is None or settings.detector_distance is None:
+        return {}
+    source, least = settings.source_distance / pixel, n / math.sqrt(2)
+    if source <= least:
+        raise ConfigError(
+            f"--source-distance {settings.source_distance:g}: the source must stand outside the image, more "
+            f"than {least * pixel:g} from the axis"
+        )
+    return {"source_distance": source, "detector_distance": settings.detector_distance / pixel}
+
+
+def _magnification(settings: ScanSettings) -> float:
+    """How much larger than on the axis a thing appears on the detector; 1 for a parallel beam."""
+    if settings.source_distance is None or settings.detector_distance is None:
+        return 1.0
+    return 1.0 + settings.detector_distance / settings.source_distance
+
+
+def _short_turn(geometry: Geometry) -> tuple[str, ...]:
+    """A warning where the views of a fan do not see every line."""
+    source = geometry.source_distance
+    if source is None or geometry.n_views < 2:
+        return ()
+    beta = np.sort(np.mod(geometry.theta, 2 * math.pi))
+    gaps = np.diff(beta, append=beta[0] + 2 * math.pi)
+    turned = 2 * math.pi - float(gaps.max()) + float(np.median(gaps))
+    theta, _ = geometry.lines()
+    half_fan = float(np.abs(theta - geometry.theta[:, None]).max())
+    needed = math.pi + 2 * min(half_fan, math.asin(geometry.radius / source))
+    if turned >= needed - 1e-9:
+        return ()
+    return (
+        f"the fan beam turns {math.degrees(turned):.4g} degrees, but half a turn and the fan make "
+        f"{math.degrees(needed):.4g}: some lines are not seen; a full turn is 0:360",
+    )
+
+
+def _memory_note(geometry: Geometry, settings: ScanSettings) -> tuple[str, ...]:
+    """Say when the matrices of the operator would be too large to be stored."""
+    expected = Projector.expected_mb(geometry, settings.operator)
+    if expected <= settings.matrix_memory_mb:
+        return ()
+    return (
+        f"the projection matrices would take about {expected:.0f} MB, more than --matrix-memory "
+        f"{settings.matrix_memory_mb:g}: their entries are computed anew in every product, which is slower",
+    )
+
+
+def _project(u: np.ndarray, geometry: Geometry, model: Model) -> np.ndarray:
     """One projection without storing a matrix."""
-    projector = Projector(geometry, model, torch.float64, memory_limit_mb=0.0)  # type: ignore[arg-type]
+    projector = Projector(geometry, model, torch.float64, memory_limit_mb=0.0)
     return projector.forward(torch.from_numpy(u)).numpy()
 
 
@@ -186,12 +248,13 @@ def measured(found: Sinogram, settings: ScanSettings) -> Scan:
         InputError: when nothing can be seen in the data.
     """
     n_bins = found.values.shape[1]
-    spacing = settings.detector_spacing or settings.pixel_size or 1.0
-    pixel = settings.pixel_size or spacing
-    n = settings.size or max(8, math.floor(n_bins * spacing / pixel))
+    magnification = _magnification(settings)
+    spacing = settings.detector_spacing or (settings.pixel_size or 1.0) * magnification
+    pixel = settings.pixel_size or spacing / magnification  # a bin, as wide as it is on the axis
+    n = settings.size or max(8, math.floor(n_bins * spacing / magnification / pixel + 1e-9))
     notes = list(found.notes)
     center = _center(found, settings.center, n_bins, notes)
-    geometry = Geometry(n, found.angles, n_bins, 1.0, spacing / pixel, center)
+    geometry = Geometry(n, found.angles, n_bins, 1.0, spacing / pixel, center, **_beam(settings, pixel, n))
     first = fbp(torch.from_numpy(found.values), geometry, "hann")
     bright = float(np.percentile(first.numpy(), BRIGHT))
     if not bright > 0:
@@ -204,6 +267,7 @@ def measured(found: Sinogram, settings: ScanSettings) -> Scan:
     return Scan(
         geometry=geometry,
         operator=settings.operator,
+        memory_limit_mb=settings.matrix_memory_mb,
         sinogram=(found.values / unit).astype(np.float32),
         weights=None if weights is None else weights.astype(np.float32),
         variance=None if weights is None else 1 / weights,
@@ -216,8 +280,8 @@ def measured(found: Sinogram, settings: ScanSettings) -> Scan:
             "path": found.path, "sha256": found.sha256, "kind": "sinogram", "shape": list(found.values.shape),
             "dtype": found.dtype, "name": found.name,
         },
-        notes=tuple(notes),
-        warnings=found.warnings,
+        notes=(*notes, *_memory_note(geometry, settings)),
+        warnings=(*found.warnings, *_short_turn(geometry)),
     )  # fmt: skip
 
 
@@ -251,6 +315,9 @@ def _setting(
     step = float(np.median(np.abs(np.diff(degrees)))) if len(degrees) > 1 else 0.0
     return {
         "kind": kind,
+        "fan": geometry.is_fan,
+        "source_distance": settings.source_distance,
+        "detector_distance": settings.detector_distance,
         "views": geometry.n_views,
         "angles_deg": [round(float(degrees[0]), 6), round(float(degrees[-1] + step), 6)],
         "bins": geometry.n_bins,

@@ -41,8 +41,13 @@ class ScanSettings(BaseModel):
     pixel_size: float | None = Field(None, gt=0, description="side of a pixel")
     detector_spacing: float | None = Field(None, gt=0, description="distance of neighbouring bins")
     mu_water: float | None = Field(None, gt=0, description="attenuation of water per unit of length")
+    geometry: Literal["parallel", "fan"] = Field("parallel", description="beam; fan: flat detector")
+    source_distance: float | None = Field(None, gt=0, description="axis to source of a fan beam")
+    detector_distance: float | None = Field(None, ge=0, description="axis to detector of a fan beam")
     views: int = Field(50, ge=1)
-    range: tuple[float, float] = Field((0.0, 180.0), description="first angle and end of the views, degrees")
+    range: tuple[float, float] | None = Field(
+        None, description="first angle and end of the views, degrees; 0:180, for a fan beam 0:360"
+    )
     noise: Literal["none", "poisson", "readout"] = "none"
     i0: float | None = Field(None, gt=0, description="counts of the open beam")
     electronic: float = Field(0.0, ge=0, description="standard deviation of the electronics, counts")
@@ -50,11 +55,19 @@ class ScanSettings(BaseModel):
     readout: float = Field(2.0, ge=0, description="standard deviation of the readout, photons")
     inverse_crime: bool = Field(False, description="simulate with the operator and grid that reconstruct")
     operator: Literal["joseph", "strip", "rotate"] = "joseph"
+    matrix_memory_mb: float = Field(
+        1024.0, ge=0, description="projection matrices above this are not stored, but computed anew"
+    )
+
+    @property
+    def turn(self) -> tuple[float, float]:
+        """First angle and end of the views of a simulated scan, degrees."""
+        return self.range or (0.0, 360.0 if self.geometry == "fan" else 180.0)
 
     @field_validator("range")
     @classmethod
-    def _turns(cls, value: tuple[float, float]) -> tuple[float, float]:
-        if value[0] == value[1]:
+    def _turns(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value is not None and value[0] == value[1]:
             raise ValueError(f"expected different angles, got {value[0]:g}:{value[1]:g}")
         return value
 
@@ -73,6 +86,30 @@ class ScanSettings(BaseModel):
                 raise ValueError(f"{flag} {hint}; leave one of them out")
         if self.sinogram is not None and self.noise != "none":
             raise ValueError("--noise simulates a scan of an image; a measured sinogram has its own")
+        return self
+
+    @model_validator(mode="after")
+    def _one_beam(self) -> ScanSettings:
+        distances = (self.source_distance, self.detector_distance)
+        if self.geometry == "parallel":
+            if any(distance is not None for distance in distances):
+                raise ValueError(
+                    "--source-distance and --detector-distance belong to a fan beam; add --geometry fan"
+                )
+            return self
+        if None in distances:
+            raise ValueError(
+                "--geometry fan needs --source-distance, axis to source, and --detector-distance, axis to "
+                "detector, in the unit of --pixel-size"
+            )
+        if self.operator == "rotate":
+            raise ValueError(
+                "--operator rotate: a turned image has parallel rays; a fan beam needs joseph or strip"
+            )
+        if self.center == "auto":
+            raise ValueError(
+                "--center auto compares mirrored parallel views; for a fan beam give --center BIN"
+            )
         return self
 
 

@@ -9,6 +9,7 @@ import pytest
 import tifffile
 
 from lrnn_cli.numerics.phantoms import Ellipse, bin_sinogram, raster
+from lrnn_cli.numerics.phantoms import sinogram as line_sinogram
 from lrnn_cli.numerics.projection import Geometry
 from tests.cli.conftest import Done, Lrnn, Program, Run, colours, write_png
 
@@ -189,6 +190,45 @@ def test_the_axis_of_rotation_is_found(lrnn: Lrnn) -> None:
     assert given["data_residual"] < 0.5 * ignored["data_residual"]
 
 
+FAN = ("--geometry", "fan", "--source-distance", 60, "--detector-distance", 30)
+
+
+def test_a_simulated_fan_by_all_methods(slice_file: Path, lrnn: Lrnn) -> None:
+    done = classical(lrnn, slice_file, *FAN, "--views", 24, *QUICK, method="lrnn,fbp,sart,sirt,tv,siren")
+    assert done.code == 0, done.err
+    record = done.json()
+    setting = record["metrics"]["setting"]
+    assert (setting["fan"], setting["source_distance"], setting["detector_distance"]) == (True, 60, 30)
+    assert (setting["angles_deg"], setting["detector_spacing"]) == ([0, 360], 1.5)
+    methods = record["methods"]
+    assert methods["tv"]["psnr_db"] > methods["fbp"]["psnr_db"] > 20, methods
+    assert min(methods[name]["psnr_db"] for name in ("sart", "sirt")) > 24
+    assert all(methods[name]["data_residual"] < 0.1 for name in ("sart", "sirt", "tv")), methods
+    assert all(methods[name]["psnr_db"] > 10 for name in ("lrnn", "siren")), methods  # after 20 steps
+
+
+def test_a_measured_fan(lrnn: Lrnn) -> None:
+    angles = 2 * np.pi * np.arange(24) / 24
+    beam = {"source_distance": 60.0, "detector_distance": 30.0}
+    np.save(lrnn.folder / "s.npy", line_sinogram(SHAPES, Geometry(N, angles, 50, 1.0, 1.5, **beam)))
+    args = ("--sinogram", "s.npy", "--angles", "0:360:24", "--size", N, "--detector-spacing", 1.5)
+    for method, most in (("fbp", 0.08), ("tv", 0.05)):
+        done = classical(lrnn, *args, *FAN, method=method)
+        assert done.code == 0, done.err
+        values = np.load(lrnn.folder / "run" / "output.npy")
+        assert np.sqrt(np.mean((values - raster(SHAPES, N)) ** 2)) < most
+    wrong = classical(lrnn, *args, method="tv").json()["metrics"]
+    assert wrong["data_residual"] > 3 * done.json()["metrics"]["data_residual"]
+
+
+def test_matrices_above_the_limit_are_computed_anew(slice_file: Path, lrnn: Lrnn) -> None:
+    stored = classical(lrnn, slice_file, "--views", 6, method="tv")
+    free = classical(lrnn, slice_file, "--views", 6, "--matrix-memory", 0, method="tv")
+    assert "more than --matrix-memory 0" in free.err and "matrix" not in stored.err
+    a, b = (done.json()["metrics"]["psnr_db"] for done in (stored, free))
+    assert a == pytest.approx(b, abs=0.01)
+
+
 def test_counts_with_flat_and_dark(lrnn: Lrnn) -> None:
     p = measured() * 0.1
     np.save(lrnn.folder / "c.npy", 1e4 * np.exp(-p) + 50)
@@ -270,6 +310,15 @@ REFUSED: dict[str, tuple[int, tuple[object, ...], tuple[str, ...]]] = {
     "size": (3, ("disc.npy", "--size", 9), ("--size 9 does not divide its 24 pixels",)),
     "rotate": (
         2, ("disc.npy", "--operator", "rotate", "--detector-spacing", 2), ("leave --detector-spacing out",)
+    ),
+    "rotate-fan": (2, ("disc.npy", *FAN, "--operator", "rotate"), ("a fan beam needs joseph or strip",)),
+    "fan-alone": (2, ("disc.npy", "--geometry", "fan"), ("needs --source-distance",)),
+    "no-fan": (2, ("disc.npy", "--source-distance", 90), ("add --geometry fan",)),
+    "near-source": (
+        2, ("disc.npy", *FAN[:2], "--source-distance", 9, "--detector-distance", 9), ("more than 16.9706",)
+    ),
+    "fan-center": (
+        2, ("--sinogram", "s.npy", "--angles", "0:360:12", *FAN, "--center", "auto"), ("--center BIN",)
     ),
     "options": (2, ("disc.npy", "--method", "fbp", "--set", "rank=4"), ("exactly one network",)),
     "unknown-option": (2, ("disc.npy", "--set", "rnak=4"), ("did you mean 'rank'?",)),

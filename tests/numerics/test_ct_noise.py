@@ -188,6 +188,9 @@ def test_the_chosen_number_of_sweeps(noisy_scan, method: str) -> None:
     projector, data, weights, truth = noisy_scan
     choice = choose_sart(projector, data, method=method)
     assert isinstance(choice, Choice)
+    least = min(choice.history.values())
+    sweeps = [k for k, score in choice.history.items() if score <= 1.03 * least]
+    assert choice.setting == sweeps[0] < min(choice.history, key=lambda k: choice.history[k])
     known = choose_sart(projector, data, weights, noise_known=True, method=method)
     assert known.rule == "discrepancy"
     assert known.setting == len(known.history)

@@ -47,7 +47,7 @@ def test_stored_values_become_hounsfield_units(tmp_path: Path) -> None:
     found = read_dicom(slice_file(tmp_path / "a.dcm", ramp()))
     np.testing.assert_allclose(found.hu, np.maximum(2.0 * ramp() - 1024, -1000))
     assert found.pixel_mm == 0.5
-    assert "below -1000 HU (padding) are set to air" in found.notes[0]
+    assert "pixels of padding or below -1000 HU are set to air" in found.notes[0]
 
 
 def test_the_sample_agrees_with_the_library() -> None:
@@ -73,6 +73,35 @@ def test_what_the_file_does_not_say_is_said(tmp_path: Path) -> None:
 
     found = read_dicom(slice_file(tmp_path / "a.dcm", ramp(), forget))
     assert "taken as Hounsfield units" in found.notes[0] and "1 mm is assumed" in found.notes[1]
+
+
+@pytest.mark.parametrize(("limit", "padded"), [(None, 4), (300, 4 * 3)])
+def test_padding_is_air_whatever_its_value(tmp_path: Path, limit: int | None, padded: int) -> None:
+    stored = np.full((8, 12), 600)
+    stored[:4, 0], stored[:4, 1], stored[:4, 2] = 2000, 1000, 300
+
+    def tell(dataset: Any) -> None:
+        dataset.add_new("PixelPaddingValue", "SS", 2000)
+        if limit is not None:
+            dataset.add_new("PixelPaddingRangeLimit", "SS", limit)
+            dataset.PixelData = np.where(stored == 600, 200, stored).astype("<i2").tobytes()
+
+    found = read_dicom(slice_file(tmp_path / "a.dcm", stored, tell))
+    assert int((found.hu == -1000).sum()) == padded
+    assert f"{padded} pixels of padding or below -1000 HU" in found.notes[0]
+
+
+def test_values_that_may_be_no_hounsfield_units_are_pointed_out(tmp_path: Path) -> None:
+    def magnetic(dataset: Any) -> None:
+        dataset.Modality = "MR"
+
+    def density(dataset: Any) -> None:
+        dataset.RescaleType = "MGML"
+
+    for change, words in ((magnetic, "modality MR, not CT"), (density, "rescale type MGML")):
+        found = read_dicom(slice_file(tmp_path / "a.dcm", ramp() + 300, change))
+        assert words in found.notes[0]
+    assert not read_dicom(slice_file(tmp_path / "a.dcm", ramp() + 300)).notes
 
 
 def with_frames(dataset: Any) -> None:
@@ -104,6 +133,23 @@ def negative_spacing(dataset: Any) -> None:
     dataset.PixelSpacing = ["0.5", "0"]
 
 
+def one_spacing(dataset: Any) -> None:
+    dataset.PixelSpacing = "0.5"
+
+
+def oblong(dataset: Any) -> None:
+    dataset.PixelSpacing = ["0.5", "50"]
+
+
+def flat(dataset: Any) -> None:
+    dataset.RescaleSlope = "0"
+
+
+def lookup(dataset: Any) -> None:
+    del dataset.RescaleIntercept
+    dataset.ModalityLUTSequence = []
+
+
 def only_air(dataset: Any) -> None:
     dataset.RescaleIntercept = "-9000"
 
@@ -117,6 +163,10 @@ def only_air(dataset: Any) -> None:
         (no_rows, "has no rows or columns"),
         (cut, "the pixels cannot be decoded"),
         (negative_spacing, "expected a positive pixel spacing, got 0.5 x 0 mm"),
+        (one_spacing, "expected a pixel spacing of 2 numbers, got 1"),
+        (oblong, "pixels of 50 x 0.5 mm are too oblong"),
+        (flat, "the rescale slope is 0"),
+        (lookup, r"lookup table \(Modality LUT\), which is not read"),
         (only_air, "the slice holds nothing but air"),
     ],
 )
@@ -125,6 +175,15 @@ def test_files_that_are_no_slice(tmp_path: Path, change: Callable[[Any], None], 
     with pytest.raises(InputError, match=message) as caught:
         read_dicom(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_header_without_numbers(tmp_path: Path) -> None:
+    content = slice_file(tmp_path / "a.dcm", ramp()).read_bytes()
+    assert content.count(b"0.5\\0.5 ") == 1
+    for text, words in ((b"half\\0.5", "holds no number"), (b"inf\\0.5 ", "holds no finite number")):
+        (tmp_path / "b.dcm").write_bytes(content.replace(b"0.5\\0.5 ", text))
+        with pytest.raises(InputError, match=f"b.dcm: PixelSpacing {words}"):
+            read_dicom(tmp_path / "b.dcm")
 
 
 def test_damaged_files(tmp_path: Path) -> None:

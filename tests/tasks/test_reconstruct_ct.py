@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 from lrnn_cli.errors import ConfigError, InputError
 from lrnn_cli.fitting.tomography import Prior
 from lrnn_cli.numerics.phantoms import Ellipse, bin_sinogram, raster
+from lrnn_cli.numerics.phantoms import sinogram as line_sinogram
 from lrnn_cli.numerics.projection import Geometry, Projector
 from lrnn_cli.signals.sinogram import Sinogram
 from lrnn_cli.signals.slices import Slice, read_slice
-from lrnn_cli.tasks.ct_choice import choose_prior
+from lrnn_cli.tasks.ct_choice import Halted, choose_prior
 from lrnn_cli.tasks.ct_scan import measured, refined, simulate
 from lrnn_cli.tasks.ct_settings import CtSettings, MethodSettings, ScanSettings, preset
+from lrnn_cli.tasks.reconstruct_ct import CtTask
 
 SHAPES = (Ellipse(0.5, 0.6, 0.7), Ellipse(0.4, 0.15, 0.25, 0.25, 0.1))
 
@@ -73,12 +75,69 @@ def test_a_measured_scan_is_normalised() -> None:
     assert small.truth is None and 0.8 < small.units.span / 0.9e-3 < 1.3
 
 
+FAN = {"geometry": "fan", "source_distance": 80.0, "detector_distance": 40.0}
+
+
+def test_a_simulated_fan_is_near_the_closed_form(disc: Slice) -> None:
+    scan = simulate(disc, ScanSettings(views=9, **FAN), seed=0)
+    geometry = scan.geometry
+    assert (geometry.source_distance, geometry.detector_distance) == (80, 40)
+    assert geometry.detector_spacing == pytest.approx(1.5)  # a pixel wide on the axis
+    np.testing.assert_allclose(geometry.theta, np.arange(9) * 2 * np.pi / 9)
+    exact = line_sinogram(SHAPES, geometry)  # along the middle of the bins
+    assert np.linalg.norm(scan.sinogram - exact) < 0.06 * np.linalg.norm(exact)
+    assert scan.sentence.startswith("fan beam (80 + 40), 9 views over [0, 360) degrees")
+    assert scan.setting["source_distance"] == 80 and not scan.warnings
+    # lengths in another unit: the same scan
+    larger = {**FAN, "source_distance": 160.0, "detector_distance": 80.0, "pixel_size": 2.0}
+    np.testing.assert_allclose(simulate(disc, ScanSettings(views=9, **larger), 0).sinogram, scan.sinogram)
+
+
+def test_a_measured_fan_takes_its_pixels_from_the_axis() -> None:
+    angles = 2 * np.pi * np.arange(30) / 30
+    beam = {"source_distance": 80.0, "detector_distance": 40.0}
+    p = line_sinogram(SHAPES, Geometry(32, angles, 60, 1.0, 1.5, **beam))
+    scan = measured(sinogram(p, 360.0), ScanSettings(sinogram="s.npy", detector_spacing=1.5, **FAN))
+    assert (scan.geometry.size, scan.setting["pixel_size"]) == (60, 1.0)
+    assert scan.geometry.detector_spacing == pytest.approx(1.5)
+    assert 0.8 < scan.units.span / 0.9 < 1.3
+
+
+def test_a_fan_that_turns_too_little_is_pointed_out(disc: Slice) -> None:
+    def warned(end: float) -> tuple[str, ...]:
+        return simulate(disc, ScanSettings(views=40, range=(0.0, end), **FAN), seed=0).warnings
+
+    assert not warned(360) and not warned(220)
+    assert "turns 180 degrees, but half a turn and the fan make 21" in warned(180)[0]
+    assert "the fan beam turns" in warned(200)[0]
+
+
+def test_matrices_above_the_limit_are_not_stored(disc: Slice) -> None:
+    stored, free = (
+        CtTask(
+            disc,
+            CtSettings(
+                scan={"views": 9, "matrix_memory_mb": limit}, method={"methods": ["sart"], "iterations": 3}
+            ),
+        )
+        for limit in (1024.0, 0.0)
+    )
+    assert stored.projector().is_matrix and not free.projector().is_matrix
+    assert not stored.scan.notes and "more than --matrix-memory 0" in free.scan.notes[0]
+    for task in (stored, free):
+        assert [step.event is not None for step in task.steps(lambda: False)] == [True]
+    torch.testing.assert_close(free.done.images["sart"], stored.done.images["sart"], atol=1e-5, rtol=1e-4)
+
+
 def test_scans_that_make_no_sense() -> None:
     values = np.ones((6, 12))
     with pytest.raises(ConfigError, match=r"--center 50: expected a bin from 0 to 11"):
         measured(sinogram(values), ScanSettings(sinogram="s.npy", angles="0:180:6", center=50.0))
     with pytest.raises(ConfigError, match=r"--center auto: .* give --center BIN"):
         measured(sinogram(values, 40), ScanSettings(sinogram="s.npy", angles="0:40:6", center="auto"))
+    near = ScanSettings(sinogram="s.npy", **{**FAN, "source_distance": 5.0})
+    with pytest.raises(ConfigError, match="--source-distance 5: the source must stand outside the image"):
+        measured(sinogram(values, 360), near)
     with pytest.raises(InputError, match="a first reconstruction is empty"):
         measured(sinogram(-values), ScanSettings(sinogram="s.npy", angles="0:180:6"))
 
@@ -90,6 +149,10 @@ def test_scans_that_make_no_sense() -> None:
         (lambda: ScanSettings(sinogram="s", inverse_crime=True), "--inverse-crime simulates a scan"),
         (lambda: ScanSettings(sinogram="s", noise="poisson"), "a measured sinogram has its own"),
         (lambda: ScanSettings(range=(1.0, 1.0)), "expected different angles, got 1:1"),
+        (lambda: ScanSettings(source_distance=9.0), "belong to a fan beam; add --geometry fan"),
+        (lambda: ScanSettings(geometry="fan", source_distance=9.0), "--geometry fan needs --source-distance"),
+        (lambda: ScanSettings(**FAN, operator="rotate"), "a turned image has parallel rays"),
+        (lambda: ScanSettings(**FAN, sinogram="s", center="auto"), "for a fan beam give --center BIN"),
         (lambda: MethodSettings(methods=()), "expected at least one of fbp"),
         (lambda: MethodSettings(methods=("tv", "tv")), "expected every method once"),
         (lambda: MethodSettings(methods=("sirenn",)), "did you mean 'siren'"),
@@ -116,8 +179,8 @@ def test_the_prior_is_chosen_by_views_held_out() -> None:
         projector, data, None, 0.01, lambda step, h: Prior(step, h), candidates=candidates
     )
     assert found == candidates[0] and errors[0] < 0.5 * errors[1]
-    weighted, _ = choose_prior(
-        projector, data, torch.full_like(data, 3.0), 0.03, lambda step, h: Prior(step, h),
-        candidates=candidates, should_stop=lambda: True,
-    )  # fmt: skip
+    make, equal = (lambda step, h: Prior(step, h)), torch.full_like(data, 3.0)
+    weighted, _ = choose_prior(projector, data, equal, 0.03, make, candidates=candidates)
     assert weighted == candidates[0]
+    with pytest.raises(Halted):
+        choose_prior(projector, data, equal, 0.03, make, should_stop=lambda: True)

@@ -5,7 +5,18 @@ from typing import Annotated, Any
 import typer
 
 from lrnn_cli.cli.render import Talk
-from lrnn_cli.cli.shared import MACHINE, MESSAGES, MODEL, PRESET, RUN_FOLDER, SETTINGS, TRAIN, only, takes
+from lrnn_cli.cli.shared import (
+    MACHINE,
+    MESSAGES,
+    MODEL,
+    PRESET,
+    RESUME,
+    RUN_FOLDER,
+    SETTINGS,
+    TRAIN,
+    only,
+    takes,
+)
 from lrnn_cli.errors import ConfigError
 
 MEASURED = "A measured scan"
@@ -64,7 +75,8 @@ Views = Annotated[
     int | None, _option("--views", metavar="N", help="Number of views; 50.", panel=SIMULATED, min=1)
 ]
 Range = Annotated[
-    str | None, _option("--range", metavar="A:B", help="Degrees, half-open; 0:180.", panel=SIMULATED)
+    str | None,
+    _option("--range", metavar="A:B", help="Degrees, half-open; 0:180, fan 0:360.", panel=SIMULATED),
 ]
 Noise = Annotated[
     str | None,
@@ -116,6 +128,32 @@ MuWater = Annotated[
         "--mu-water", metavar="MU", help="Attenuation of water per unit of length; gives HU.", panel=SCAN
     ),
 ]
+Geometry = Annotated[
+    str | None,
+    _option(
+        "--geometry", metavar="parallel|fan", help="Beam; fan: a source and a flat detector.", panel=SCAN
+    ),
+]
+SourceDistance = Annotated[
+    float | None,
+    _option(
+        "--source-distance", metavar="R", help="Fan beam: axis to source, in units of --pixel-size.",
+        panel=SCAN,
+    ),
+]  # fmt: skip
+DetectorDistance = Annotated[
+    float | None,
+    _option(
+        "--detector-distance", metavar="R", help="Fan beam: axis to detector, in the same units.", panel=SCAN
+    ),
+]
+MatrixMemory = Annotated[
+    float | None,
+    _option(
+        "--matrix-memory", metavar="MB", panel=SCAN,
+        help="Projection matrices above this are not stored; 1024.",
+    ),
+]  # fmt: skip
 Method = Annotated[
     str | None,
     _option(
@@ -155,6 +193,7 @@ Ramp = Annotated[bool | None, _flag("--ramp", help="Ramp-filter the networks' re
     ...,
     only(MODEL, "params set"),
     only(TRAIN, "steps time lr batch_points seed"),
+    RESUME,
     only(MACHINE, "device threads engine"),
     PRESET,
     SETTINGS,
@@ -178,7 +217,11 @@ def command(
     inverse_crime: InverseCrime = None,
     i0: I0 = None,
     electronic: Electronic = None,
+    geometry: Geometry = None,
+    source_distance: SourceDistance = None,
+    detector_distance: DetectorDistance = None,
     operator: Operator = None,
+    matrix_memory: MatrixMemory = None,
     size: Size = None,
     pixel_size: PixelSize = None,
     detector_spacing: DetectorSpacing = None,
@@ -218,5 +261,5 @@ def command(
 
     from lrnn_cli.cli.ct_run import run_ct
 
-    how = {key: shared[key] for key in ("force", "skip_existing", "dry_run")}
+    how = {key: shared[key] for key in ("force", "skip_existing", "resume", "dry_run")}
     return run_ct(slice, settings, tree, output, talk, **how)
