@@ -15,7 +15,9 @@ there.
 """
 
 import argparse
+import contextlib
 import importlib
+import io
 import json
 import math
 import os
@@ -42,7 +44,6 @@ TITLES = {
     "zygmund_heldout": "Zygmund seminorm of the residual, at the order of the target, on the finer mesh",
     "energy_near_share": "part of the residual's energy near the irregular set",
 }
-NEEDED = ("cli.commands.fit_function", "runs.execute", "tasks.fit_function", "pictures.function")
 
 
 def fit(arguments: list[str]) -> dict[str, Any]:
@@ -70,6 +71,14 @@ def fit(arguments: list[str]) -> dict[str, Any]:
     if not text:
         raise SystemExit(f"lrnn {' '.join(argv)}: no result")
     return json.loads(text)
+
+
+def warm_up() -> None:
+    """Fit once in this process, so that no forked one has to import what a fit imports."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        lrnn(
+            ["fit-function", "x", "-p", "100", "--steps", "2", "--threads", "1", "-o", f"{folder}/run", "-qq"]
+        )
 
 
 def run(job: dict[str, Any], common: list[str]) -> dict[str, Any]:
@@ -153,8 +162,7 @@ def main(argv: list[str] | None = None) -> None:
     settings = {"steps": args.steps, "batch_points": args.batch, "factors": factors}
     common = ["--steps", str(args.steps), "--batch-points", str(args.batch), "--threads", "1"]
     runs = earlier(args.name, settings)
-    for name in NEEDED:  # once, before forking
-        importlib.import_module(f"lrnn_cli.{name}")
+    warm_up()
 
     def finish(job: dict[str, Any]) -> None:
         if any(job.items() <= r.items() for r in runs):
@@ -167,9 +175,9 @@ def main(argv: list[str] | None = None) -> None:
     for problem, sizes, middle in jobs(args):
         for model in args.models.split(","):
             job = {"problem": problem, "model": model}
-            for factor in factors:
+            for factor in factors if len(factors) > 1 else []:
                 finish({**job, "asked": middle, "seed": TUNING_SEED, "factor": factor})
-            factor = best_factor(runs, job)
+            factor = best_factor(runs, job) if len(factors) > 1 else factors[0]
             for asked in sizes:
                 for seed in range(args.seeds):
                     finish({**job, "asked": asked, "seed": seed, "factor": factor})

@@ -1,17 +1,18 @@
 """The bases of IAT-ReLU on the two tasks of its paper: 6 x 6 table, mesh ratios, other networks beside them.
 
-    python -m benchmarks.iat_bases [--steps 6000] [--seeds 3] [--points 80] [--jobs 2] [--device cuda]
+    python -m benchmarks.iat_bases [--steps 6000] [--seeds 3] [--points 40] [--jobs 2] [--device cuda]
 
 Tasks, both on a 50 x 50 mesh on [-1, 1]^2: a high-frequency function, mean square error, and labels of -1
 and 1 at random, the part that the sign of the fit gets right. Networks: `iat-relu` with 10 layers of 10
 neurons for each pair of bases; with Fourier and PWQ for mesh ratios M / 10 from 1 to 16; `mlp-relu`,
-`mlp-tanh`, `mlp-sigmoid` of the same shape; `lrnn` with 2 layers and as many parameters. Those sizes are
-the paper's, and its M is 500; here it is `--points`, and three pairs are fitted with 500, too. It names
-neither optimiser nor learning rate, steps, loss of the labels or formula of the function; here it is Adam
-with a cosine to 0 on batches of 250 points, drawn without replacement, mean square error for both and the
-library's `high-frequency`, so that orders can be compared, figures cannot. The learning rate of each
-network on each task is the best of `--rates` on a seed that is not counted, alike for all, with
-`TUNING_POINTS` of M; other M of a pair take the rate of the pair.
+`mlp-tanh`, `mlp-sigmoid` of the same shape; `lrnn` with 2 layers, the first frequency that `lrnn
+fit-function` chooses, a third of the steps and as many parameters. Those sizes are the paper's, and its M
+is 500; here it is `--points`, by default the library's mesh ratio of 4, and some pairs are fitted with
+500, too. It names neither optimiser nor learning rate, steps, loss of the labels or formula of the
+function; here it is Adam with a cosine to 0 on batches of 250 points, drawn without replacement, mean
+square error for both and the library's `high-frequency`, so that orders can be compared, figures cannot.
+The learning rate of each network on each task is the best of `--rates` on a seed that is not counted,
+alike for all; other M of a pair take the rate of the pair.
 
 On a CPU with a C compiler the networks of width 10 are trained by `iat_native.py`, else by tensors.
 
@@ -38,6 +39,7 @@ from lrnn_cli.models.mlp import Mlp
 from lrnn_cli.numerics.coords import Grid
 from lrnn_cli.numerics.line_bases import BASES
 from lrnn_cli.objectives.function_targets import Choices, named_target
+from lrnn_cli.tasks.function_defaults import base_frequency
 
 NAME = "iat_bases"
 TASKS = ("high-frequency", "random-labels")
@@ -47,7 +49,8 @@ PAPER_POINTS = 500
 CHECKED = (("fourier", "pwl"), ("pwl", "pwq"), ("rect-w", "pwq"))  # with PAPER_POINTS, too
 RATIOS = (1, 2, 4, 8, 16)
 RATIO_PAIR = ("fourier", "pwq")
-TUNING_SEED, TUNING_POINTS = 1000, 40
+TUNING_SEED = 1000
+LRNN_PART = 3  # of the steps: one of its steps takes as long as many of the others
 
 Network = tuple[str, dict[str, Any]]
 
@@ -86,11 +89,15 @@ def run(
 ) -> dict[str, Any]:
     """Train one network, on one thread if on the CPU."""
     torch.set_num_threads(1)
-    name, options = networks(TUNING_POINTS if seed == TUNING_SEED else points)[network]
+    name, options = networks(points)[network]
+    mesh, function = Grid((SIDE, SIDE)), named_target(task, Choices())
+    coords = mesh.coords(torch.arange(SIDE**2))
+    truth = function.values(coords.double().numpy())
+    if name == "lrnn":  # as `lrnn fit-function` does
+        omega = base_frequency(function, mesh, truth.reshape(mesh.shape), products=True)
+        options, steps = {**options, "omega_first": omega}, steps // LRNN_PART
     model = build(name, config_class(name)(**options), n_inputs=2, n_outputs=1, seed=seed).to(device)
-    coords = Grid((SIDE, SIDE)).coords(torch.arange(SIDE**2))
-    target = torch.from_numpy(named_target(task, Choices()).values(coords.double().numpy())).float()
-    coords, target = coords.to(device), target.to(device)
+    coords, target = coords.to(device), torch.from_numpy(truth).float().to(device)
     order = batches(steps, seed)
     in_c = device == "cpu" and iat_native.serves(name, options)
     if in_c:
@@ -159,7 +166,7 @@ def cell(values: list[float], task: str) -> str:
 def markdown(runs: list[dict[str, Any]], budget: dict[str, Any]) -> str:
     """One table of bases and one list of the other networks per task."""
     text = f"Median (smallest … largest) over seeds; {budget}.\n"
-    for task in TASKS:
+    for task in dict.fromkeys(r["task"] for r in runs):
         text += f"\n## {task}\n\n| p \\ q | " + " | ".join(BASES) + " |\n" + "|---" * (len(BASES) + 1) + "|\n"
         for p in BASES:
             row = [cell(counted(runs, task, f"{p} x {q}"), task) for q in BASES]
@@ -187,9 +194,10 @@ def main(argv: list[str] | None = None) -> None:
     """Tune, run, store."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--steps", type=int, default=6000)
-    parser.add_argument("--points", type=int, default=80, help="M of the midpoint rule")
+    parser.add_argument("--points", type=int, default=40, help="M of the midpoint rule")
     parser.add_argument("--seeds", type=int, default=3, help="per network")
     parser.add_argument("--ratio-seeds", type=int, default=10, help="per mesh ratio")
+    parser.add_argument("--check-seeds", type=int, default=3, help="per pair with M = 500")
     parser.add_argument("--rates", default="1e-3,3e-3,1e-2", help="learning rates to choose from")
     parser.add_argument("--tasks", default=",".join(TASKS), help="names with commas between them")
     parser.add_argument(
@@ -226,7 +234,7 @@ def main(argv: list[str] | None = None) -> None:
         phases = [
             ([n for n in wanted if not n.startswith("mesh") and "," not in n], args.seeds),
             ([n for n in wanted if n.startswith("mesh")], args.ratio_seeds),
-            ([n for n in wanted if "," in n], args.seeds),
+            ([n for n in wanted if "," in n], args.check_seeds),
         ]
         for names, n_seeds in phases:
             for seed in range(n_seeds):

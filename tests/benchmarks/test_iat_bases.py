@@ -13,7 +13,7 @@ def test_the_networks_are_those_of_the_source():
     assert [name for name in networks if name.startswith("mesh")] == [f"mesh ratio {2**k}" for k in range(5)]
     for name, options in networks.values():
         config_class(name)(**options)
-    run = iat_bases.run("high-frequency", "lrnn", seed=0, rate=1e-3, steps=1, points=80)
+    run = iat_bases.run("high-frequency", "lrnn", seed=0, rate=1e-3, steps=3, points=80)
     assert abs(run["params"] / (3 * 10 + 9 * 110 + 11) - 1) < 0.05
 
 
