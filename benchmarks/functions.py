@@ -112,10 +112,12 @@ def jobs(args: argparse.Namespace) -> Iterator[tuple[str, list[str], str]]:
 
 
 def cell(runs: list[dict[str, Any]], name: str) -> str:
-    """Return `median (least … greatest)` of a measure."""
+    """Return `median (least … greatest)` of a measure, or the value of the only seed."""
     found = [r[name] for r in runs]
     if not found or any(v is None or not math.isfinite(v) for v in found):
         return "–"
+    if len(found) == 1:
+        return f"{found[0]:.2e}"
     s = spread(found)
     return f"{s['median']:.2e} ({s['min']:.1e} … {s['max']:.1e})"
 
@@ -125,7 +127,8 @@ def markdown(runs: list[dict[str, Any]], settings: dict[str, Any]) -> str:
     counted = [r for r in runs if r["seed"] != TUNING_SEED]
     models = list(dict.fromkeys(r["model"] for r in counted))
     rows = dict.fromkeys((r["problem"], r["asked"]) for r in counted)
-    text = f"Median (least … greatest) over seeds; {settings}. Written by `python -m benchmarks.functions`.\n"
+    said = ", ".join(f"{key} {value}" for key, value in settings.items())
+    text = f"Median (least … greatest) over seeds, a value alone is of one seed; {said}.\n"
     for name, title in TITLES.items():
         shown = [row for row in rows if any(r[name] is not None for r in counted if row == _row(r))]
         if not shown:

@@ -140,8 +140,10 @@ def train(model: CoordinateModel, coords: Tensor, target: Tensor, order: Tensor,
         schedule.step()
 
 
-def best_rate(runs: list[dict[str, Any]], task: str, network: str) -> float:
+def best_rate(runs: list[dict[str, Any]], task: str, network: str, rates: list[float]) -> float:
     """The rate with the smallest error on the seed for tuning; a fit that diverged is the worst."""
+    if len(rates) == 1:
+        return rates[0]
     tried = [
         r for r in runs if (r["task"], r["network"], r["seed"]) == (task, tuned_as(network), TUNING_SEED)
     ]
@@ -156,32 +158,41 @@ def counted(runs: list[dict[str, Any]], task: str, network: str) -> list[float]:
 
 
 def cell(values: list[float], task: str) -> str:
-    """Median and extremes as text."""
+    """Median and extremes as text; the value alone of one seed."""
     if not values:
         return "–"
     form = (lambda v: f"{100 * v:.1f} %") if task == "random-labels" else (lambda v: f"{v:.1e}")
+    if len(values) == 1:
+        return form(values[0])
     return f"{form(statistics.median(values))} ({form(min(values))} … {form(max(values))})"
 
 
 def markdown(runs: list[dict[str, Any]], budget: dict[str, Any]) -> str:
     """One table of bases and one list of the other networks per task."""
-    text = f"Median (smallest … largest) over seeds; {budget}.\n"
+    said = ", ".join(f"{key} {value}" for key, value in budget.items())
+    text = f"Median (smallest … largest) over seeds, a value alone is of one seed; {said}.\n"
     for task in dict.fromkeys(r["task"] for r in runs):
         text += f"\n## {task}\n\n| p \\ q | " + " | ".join(BASES) + " |\n" + "|---" * (len(BASES) + 1) + "|\n"
         for p in BASES:
             row = [cell(counted(runs, task, f"{p} x {q}"), task) for q in BASES]
             text += f"| `{p}` | " + " | ".join(row) + " |\n"
-        text += "\n| network | result |\n|---|---|\n"
+        text += "\n| network | seeds | result |\n|---|---|---|\n"
         for network in networks(budget["points"]):
             if " x " not in network or "," in network:
-                text += f"| {network} | {cell(counted(runs, task, network), task)} |\n"
+                values = counted(runs, task, network)
+                text += f"| {network} | {len(values)} | {cell(values, task)} |\n" if values else ""
     return text
 
 
 def store(name: str, budget: dict[str, Any], runs: list[dict[str, Any]]) -> None:
     """Write everything found so far."""
     summary = [
-        {"task": task, "network": network, "lr": best_rate(runs, task, network), **spread(values)}
+        {
+            "task": task,
+            "network": network,
+            "lr": best_rate(runs, task, network, budget["rates"]),
+            **spread(values),
+        }
         for task in TASKS
         for network in networks(budget["points"])
         if (values := counted(runs, task, network))
@@ -229,7 +240,8 @@ def main(argv: list[str] | None = None) -> None:
 
         pairs = [(task, network) for task in args.tasks.split(",") for network in wanted]
         tuned = dict.fromkeys((task, tuned_as(network)) for task, network in pairs)
-        finish([(*pair, TUNING_SEED, rate) for pair in tuned for rate in rates])
+        if len(rates) > 1:
+            finish([(*pair, TUNING_SEED, rate) for pair in tuned for rate in rates])
         # a table of one seed is there early; the dearest networks come last
         phases = [
             ([n for n in wanted if not n.startswith("mesh") and "," not in n], args.seeds),
@@ -239,7 +251,7 @@ def main(argv: list[str] | None = None) -> None:
         for names, n_seeds in phases:
             for seed in range(n_seeds):
                 chosen = [pair for pair in pairs if pair[1] in names]
-                finish([(*pair, seed, best_rate(runs, *pair)) for pair in chosen])
+                finish([(*pair, seed, best_rate(runs, *pair, rates)) for pair in chosen])
 
 
 if __name__ == "__main__":

@@ -50,29 +50,20 @@ def test_rates_are_chosen_on_a_seed_of_their_own_and_nothing_runs_twice(results,
 
 
 def test_a_run_is_the_real_command(results):
-    functions.main(
-        [
-            "--targets",
-            "cusp",
-            "--models",
-            "mlp-tanh",
-            "--params",
-            "60",
-            "--dims",
-            "",
-            "--factors",
-            "1",
-            "--steps",
-            "2",
-            "--seeds",
-            "1",
-        ]
-    )
-    (tuning, counted) = json.loads((results / "functions.json").read_text())["runs"]
-    assert (tuning["seed"], counted["seed"]) == (1000, 0)
-    assert 50 < counted["params"] < 70
+    small = "--targets cusp --models mlp-tanh --params 60 --factors 1,2 --steps 2 --seeds 1 --dims".split()
+    functions.main([*small, ""])
+    *tuning, counted = json.loads((results / "functions.json").read_text())["runs"]
+    assert [r["seed"] for r in tuning] == [1000, 1000]
+    assert 45 < counted["params"] < 80
     assert 0 < counted["energy_near_share"] < 1 and counted["zygmund_heldout"] > 0
-    assert "--target cusp --model mlp-tanh --params 60 --lr 0.001 --seed 0" in " ".join(counted["options"])
+    said = f"--target cusp --model mlp-tanh --params 60 --lr {counted['factor'] * 1e-3:g} --seed 0"
+    assert said in " ".join(counted["options"])
+
+
+def test_a_single_rate_is_not_tuned(results):
+    small = "--targets cusp --models mlp-tanh --params 60 --factors 1 --steps 2 --seeds 1 --dims".split()
+    functions.main([*small, ""])
+    assert [r["seed"] for r in json.loads((results / "functions.json").read_text())["runs"]] == [0]
 
 
 def test_a_command_that_fails_is_told(results, monkeypatch):
