@@ -170,12 +170,15 @@ def cell(values: list[float], task: str) -> str:
 def markdown(runs: list[dict[str, Any]], budget: dict[str, Any]) -> str:
     """One table of bases and one list of the other networks per task."""
     said = ", ".join(f"{key} {value}" for key, value in budget.items())
+    said += f"; lrnn takes 1 / {LRNN_PART} of the steps"
     text = f"Median (smallest … largest) over seeds, a value alone is of one seed; {said}.\n"
     for task in dict.fromkeys(r["task"] for r in runs):
-        text += f"\n## {task}\n\n| p \\ q | " + " | ".join(BASES) + " |\n" + "|---" * (len(BASES) + 1) + "|\n"
-        for p in BASES:
-            row = [cell(counted(runs, task, f"{p} x {q}"), task) for q in BASES]
-            text += f"| `{p}` | " + " | ".join(row) + " |\n"
+        text += f"\n## {task}\n"
+        cells = {(p, q): counted(runs, task, f"{p} x {q}") for p in BASES for q in BASES}
+        if any(cells.values()):
+            text += "\n| p \\ q | " + " | ".join(BASES) + " |\n" + "|---" * (len(BASES) + 1) + "|\n"
+            for p in BASES:
+                text += f"| `{p}` | " + " | ".join(cell(cells[p, q], task) for q in BASES) + " |\n"
         text += "\n| network | seeds | result |\n|---|---|---|\n"
         for network in networks(budget["points"]):
             if " x " not in network or "," in network:
