@@ -33,6 +33,13 @@ def save(name: str, record: dict[str, Any]) -> Path:
     return path
 
 
+def earlier(name: str, budget: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the runs of an interrupted benchmark with the same budget, none if there is no such record."""
+    path = RESULTS / f"{name}.json"
+    record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return record["runs"] if record.get("budget") == budget else []
+
+
 def spread(values: list[float]) -> dict[str, float]:
     """Return median, smallest and largest."""
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}

@@ -99,3 +99,20 @@ def test_links_and_files_exist(document):
     targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", text)
     missing = [t for t in targets if not (document.parent / t).exists()]
     assert not missing, missing
+
+
+def test_tables_in_the_documents_are_those_of_the_results(tmp_path):
+    sys.path.insert(0, str(ROOT / "scripts"))
+    try:
+        from result_tables import filled
+    finally:
+        sys.path.pop(0)
+    for path in sorted((ROOT / "docs").glob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        assert filled(text, ROOT / "benchmarks" / "results") == text, (
+            f"{path.name}: run scripts/result_tables.py"
+        )
+    (tmp_path / "new.md").write_text("## a\n\n| 1 |\n", encoding="utf-8")
+    marked = "x\n<!-- table new -->\n{}<!-- end -->\n<!-- table none -->\nkept\n<!-- end -->\n"
+    filling = filled(marked.format("old\n"), tmp_path)
+    assert filling == marked.format("\n## a\n\n| 1 |\n\n")

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from lrnn_cli.pictures.figure import draw_training, encode_png, new_figure
 
 TARGET, FIT, RESIDUAL = "#666666", "#20639b", "#d1495b"
+TICKS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 FLOOR = 1e-12  # of the largest amplitude, at the bottom of the spectrum
 
 
@@ -115,6 +116,7 @@ def _draw_curves(panels: Sequence[Axes], view: FunctionView) -> None:
         (panels[2], "residual", view.fit - view.target, RESIDUAL),
     ):
         axes.plot(x, values, color=colour, linewidth=0.8)
+        axes.set_xticks(TICKS)
         _finish(axes, name, "x")
     low, high = panels[0].get_ylim()
     panels[1].set_ylim(low, high)
@@ -129,6 +131,7 @@ def _draw_scatter(panels: Sequence[Axes], view: FunctionView) -> None:
         x, target, fit = view.line
         panels[1].plot(x, target, color=TARGET, linewidth=1.5, label="target")
         panels[1].plot(x, fit, color=FIT, linewidth=0.9, label="fit")
+        panels[1].set_xticks(TICKS)
         panels[1].legend(frameon=False)
     _finish(panels[1], "along the first axis through the centre", "x1")
     panels[2].plot(view.target, view.fit - view.target, ".", color=RESIDUAL, markersize=1.5)
@@ -139,7 +142,7 @@ def _draw_learned(axes: Axes, view: FunctionView) -> None:
     t = np.linspace(-1, 1, view.curves.shape[1])
     for curve, name in zip(view.curves, view.curve_names, strict=True):
         axes.plot(t, curve, linewidth=0.9, label=name)
-    axes.set_xticks([-1, -0.5, 0, 0.5, 1])
+    axes.set_xticks(TICKS)
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + 0.25 * (high - low))  # room for the legend
     axes.legend(frameon=False, fontsize=7, loc="upper center", ncols=3)

@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 import yaml
 
+from lrnn_cli.objectives.function_targets import NAMED
+from tests.cli.conftest import colours, write_png
+
 SMALL = ("--rank", 6, "--dbar", 2, "--depth", 2, "--steps", 12)
 FILES = {"checkpoint.safetensors", "config.yaml", "metrics.json", "output.npz", "preview.png", "train.jsonl"}
 MEASURES = "mse max_error rel_l2 zygmund energy_near energy_elsewhere mse_heldout".split()
@@ -116,3 +119,37 @@ def test_what_makes_no_sense_is_named_and_nothing_is_written(lrnn, tmp_path, kin
     flags, code, words = BAD[kind]
     lrnn("fit-function", *flags, *SMALL).refused(code, *words)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("target", NAMED)
+def test_every_target_has_its_figures(lrnn, tmp_path, target):
+    done = lrnn("fit-function", "--target", target, *SMALL, "--steps", 3, "-o", "run", "--json", "-q")
+    assert done.code == 0, done.err
+    measures = done.json()["metrics"]
+    labels, irregular = target == "random-labels", target.startswith(("sharp", "cusp"))
+    always = ("mse", "max_error", "rel_l2", "zygmund", "zygmund_order", "zygmund_target")
+    beside = ("mse_heldout", "max_error_heldout", "rel_l2_heldout")
+    assert all(isinstance(measures[name], float) for name in always)
+    assert all((measures[name] is None) is labels for name in beside)
+    assert (measures["accuracy"] is None) is not labels
+    for name in ("energy_near", "energy_elsewhere", "energy_near_share", "near_share", "near_distance"):
+        assert (measures[name] is None) is not irregular, name
+    assert (tmp_path / "run" / "preview.png").read_bytes().startswith(b"\x89PNG")
+
+
+NEIGHBOURS = ("polynomial", "multiplicative", "iat-relu", "iat-relu-decoupled")
+
+
+@pytest.mark.parametrize("model", NEIGHBOURS)
+def test_the_neighbours_train_at_a_budget(lrnn, tmp_path, model):
+    """Products and learned activations beside LRNN, on a function and on a photograph."""
+    image = write_png(tmp_path / "colours.png", colours())
+    flags = ("-m", model, "-p", "1500", "--steps", 4, "--json", "-q")
+    for command in (
+        ("fit-function", "--target", "sharp-line", "--mesh", 30),
+        ("fit-image", image),
+    ):
+        record = lrnn(*command, *flags, "-o", command[0]).json()
+        assert record["status"] == "ok" and record["model"]["name"] == model
+        assert abs(record["model"]["params"] / 1500 - 1) < 0.12  # as near as a whole width comes
+        assert record["train"]["steps"] == 4
