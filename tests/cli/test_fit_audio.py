@@ -147,7 +147,7 @@ def test_a_tone_through_the_seams(lrnn, tmp_path):
 
 def test_an_interrupted_run_of_segments_goes_on_to_the_same_result(lrnn, tmp_path):
     write(tmp_path / "a.wav", tones(3000))
-    options = (*SMALL, "--segments", 3, "--steps", 150, "--threads", 1, "-v")
+    options = (*SMALL, "--segments", 3, "--steps", 600, "--threads", 1, "-v")
     assert lrnn("fit-audio", "a.wav", *options, "-o", "whole").code == 0
     running = lrnn.start("fit-audio", "a.wav", *options, "-o", "run")
     running.wait_for("segment 1 of 3: output layer")
@@ -157,7 +157,7 @@ def test_an_interrupted_run_of_segments_goes_on_to_the_same_result(lrnn, tmp_pat
     done = lrnn("fit-audio", "a.wav", *options, "-o", "run", "--resume")
     assert done.code == 0, done.err
     assert (tmp_path / "run" / "output.wav").read_bytes() == (tmp_path / "whole" / "output.wav").read_bytes()
-    assert metrics(tmp_path / "run")["train"]["steps"] == 150
+    assert metrics(tmp_path / "run")["train"]["steps"] == 600
 
 
 def test_a_batch_goes_on_past_a_bad_file(lrnn, tmp_path):
