@@ -1,7 +1,7 @@
 """Time and memory of a training step: every model, from few points to many, against the machine's ceilings.
 
     python -m benchmarks.speed [--points 4096,65536,262144] [--models lrnn,lrnn-paper,siren,spder,wire,kan]
-                               [--repeats 5] [--params 200000]
+                               [--repeats 5] [--params 200000] [--device cuda]
 
 A step is forward, backward and Adam on N points of two coordinates and one value. Every model runs in this
 tool's blocks (`blocks`), LRNN and SIREN also as the obvious program that lets autograd keep the whole batch
@@ -10,6 +10,10 @@ those of the matrix products, counted while differentiating a few points with th
 recomputation does not count as work; the ceiling is the measured rate of a product of 1024 x 1024 float32
 matrices on all cores, and bytes are set against the measured rate of copying 256 MiB. The bytes of a step are
 the least that a program can move that keeps nothing in caches between layers: twice what autograd saves.
+
+On a GPU all rows run in one process, `blocks` are the tool's own steps, played as a CUDA graph, memory is
+what torch allocated at most, the ceilings are those of 8192 x 8192 matrices, also in TF32, and of copying
+2 GiB, and a time is that of several steps, launched without waiting, divided by their number.
 """
 
 from __future__ import annotations
@@ -22,16 +26,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import product
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.machine import save, spread
 from lrnn_cli.fitting.blocks import BlockRunner
+from lrnn_cli.fitting.cuda_graph import WARM_UP
 from lrnn_cli.fitting.device import resolve_threads
 from lrnn_cli.fitting.loop import Trainer
 from lrnn_cli.fitting.settings import FitSettings
 from lrnn_cli.kernels.dispatch import choose_engine
+from lrnn_cli.kernels.precision import choose_backward
 from lrnn_cli.models.budget import fit_budget
 from lrnn_cli.models.catalog import build, config_class
 from lrnn_cli.models.contract import CoordinateModel, count_parameters
@@ -42,33 +49,46 @@ from lrnn_cli.tasks.settings import preset
 
 PROBE = 64  # points, to count work
 PLAIN = ("lrnn", "lrnn-paper", "siren")
-PLAIN_LARGEST = 65_536  # points; the obvious LRNN needs 6 GB there
+PLAIN_LARGEST = {"cpu": 65_536, "cuda": 262_144}  # points; the obvious LRNN needs 6 GB at 65,536
 
 
-def ceilings() -> dict[str, float]:
+def ceilings(device: torch.device) -> dict[str, float]:
     """Return GFLOP/s of matrix products and GB/s of copies on all cores."""
     torch.set_num_threads(resolve_threads(None))
-    a, b, c = (torch.rand(1024, 1024) for _ in range(3))
-    source, target = torch.rand(2**26), torch.empty(2**26)
-    product = best(lambda: torch.mm(a, b, out=c))
-    copy = best(lambda: target.copy_(source))
-    return {
-        "gflop_per_s": round(2 * 1024**3 / product / 1e9, 1),
-        "gb_per_s": round(2 * 4 * 2**26 / copy / 1e9, 1),
+    side, length = (1024, 2**26) if device.type == "cpu" else (8192, 2**29)
+    a, b, c = (torch.rand(side, side, device=device) for _ in range(3))
+    source, target = torch.rand(length, device=device), torch.empty(length, device=device)
+    flop = 2 * side**3 / 1e9
+    found = {
+        "gflop_per_s": flop / best(lambda: torch.mm(a, b, out=c), device),
+        "gb_per_s": 8 * length / 1e9 / best(lambda: target.copy_(source), device),
     }
+    if device.type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = True
+        found["tf32_gflop_per_s"] = flop / best(lambda: torch.mm(a, b, out=c), device)
+        torch.backends.cuda.matmul.allow_tf32 = False
+    return {key: round(value, 1) for key, value in found.items()}
 
 
-def best(work: Callable[[], object], repeats: int = 20) -> float:
+def wait(device: torch.device) -> None:
+    """Wait for what was launched."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def best(work: Callable[[], object], device: torch.device, repeats: int = 20) -> float:
     """Return the shortest time of a piece of work in seconds."""
     seconds = []
     for _ in range(repeats):
+        wait(device)
         began = time.perf_counter()
         work()
+        wait(device)
         seconds.append(time.perf_counter() - began)
     return min(seconds)
 
 
-def make(name: str, params: int) -> tuple[CoordinateModel, str]:
+def make(name: str, params: int, device: torch.device) -> tuple[CoordinateModel, str]:
     """Return a model of about `params` parameters and the engine that it would train with here."""
     if name == "lrnn-paper":
         model, config = "lrnn", config_class("lrnn")(**preset("paper", "lrnn")["model"])
@@ -77,7 +97,6 @@ def make(name: str, params: int) -> tuple[CoordinateModel, str]:
         options = config_class(name)().for_signal((256, 256)).model_dump(exclude_unset=True)
         config = fit_budget(name, options, params, n_inputs=2, n_outputs=1)[0]
     family = config.kernel_family
-    device = torch.device("cpu")
     engine = (
         choose_engine("auto", family=family, dtype=torch.float32, device=device).name if family else "torch"
     )
@@ -101,22 +120,29 @@ def work_per_point(model: CoordinateModel) -> tuple[float, float]:
     return counter.get_total_flops() / PROBE, saved / PROBE
 
 
-def peak_mb() -> float:
-    """Return the peak resident size of this process in MiB."""
+def peak_mb(device: torch.device) -> float:
+    """Return the peak resident size of this process in MiB, on a GPU what torch allocated there at most."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
-def measure(name: str, way: str, points: int, repeats: int, params: int) -> dict[str, object]:
+def measure(
+    name: str, way: str, points: int, repeats: int, params: int, device: torch.device
+) -> dict[str, object]:
     """Time steps in this process."""
-    model, engine = make(name, params)
+    model, engine = make(name, params, device)
     flop, saved = work_per_point(model)
-    samples = Samples(Grid((points // 64, 64)), torch.rand(points, 1), shift=0.5, scale=0.5, peak=1.0)
+    model = model.to(device)
+    values = torch.rand(points, 1, device=device)
+    samples = Samples(Grid((points // 64, 64)), values, shift=0.5, scale=0.5, peak=1.0)
     step: Callable[[], object]
+    warm_up, together = (1, 1) if device.type == "cpu" else (WARM_UP + 2, 8)
     if way == "plain":
         torch.set_num_threads(resolve_threads(None))
         engine = "reference"
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-        coords = samples.coords(torch.arange(points))
+        coords = samples.coords(torch.arange(points, device=device))
 
         def step() -> None:
             optimizer.zero_grad()
@@ -125,31 +151,43 @@ def measure(name: str, way: str, points: int, repeats: int, params: int) -> dict
     else:
         torch.set_num_threads(1)
         use_engine(model, engine)
-        settings = FitSettings(steps=repeats + 1, batch_points="full", warmup_steps=0, guard=False)
-        runner = BlockRunner(torch.device("cpu"), threads=resolve_threads(None))
-        trainer = Trainer(
-            model, samples, settings, runner, lr=1e-3, lstsq=(), batch_points=points, fresh=lambda k: model
+        settings = FitSettings(
+            steps=warm_up + repeats * together, batch_points="full", warmup_steps=0, guard=False
         )
+        runner = BlockRunner(device, threads=resolve_threads(None))
+        backward = choose_backward("auto", engine=engine, dtype=torch.float32, device=device).name
+        trainer = Trainer(
+            model, samples, settings, runner, lr=1e-3, lstsq=(), batch_points=points,
+            fresh=lambda k: model, backward=backward,
+        )  # fmt: skip
 
         def step() -> None:
             trainer._step(0.0)
 
-    before = peak_mb()
-    seconds = []
-    for _ in range(repeats + 1):
-        began = time.perf_counter()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    before = peak_mb(device)
+    for _ in range(warm_up):
         step()
-        seconds.append(time.perf_counter() - began)
-    median = statistics.median(seconds[1:])
+    seconds = []
+    for _ in range(repeats):
+        wait(device)
+        began = time.perf_counter()
+        for _ in range(together):
+            step()
+        wait(device)
+        seconds.append((time.perf_counter() - began) / together)
+    median = statistics.median(seconds)
     return {
         "model": name,
         "way": way,
         "engine": engine,
         "points": points,
         "params": count_parameters(model),
-        "seconds": spread(seconds[1:]),
-        "us_per_point": round(1e6 * median / points, 3),
-        "extra_mb": round(peak_mb() - before, 1),
+        "seconds": spread(seconds),
+        "us_per_point": round(1e6 * median / points, 4),
+        "extra_mb": round(peak_mb(device) - before, 1),
         "gflop_per_s": round(flop * points / median / 1e9, 2),
         "gb_per_s": round(2 * saved * points / median / 1e9, 2),
     }
@@ -182,25 +220,32 @@ def main() -> None:
     parser.add_argument("--models", default="lrnn,lrnn-paper,siren,spder,wire,kan")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--params", type=int, default=200_000)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--row", nargs=3, metavar=("MODEL", "WAY", "POINTS"), help=argparse.SUPPRESS)
     args = parser.parse_args()
+    device = torch.device(args.device)
     if args.row:
         name, way, points = args.row
-        print(json.dumps(measure(name, way, int(points), args.repeats, args.params)))
+        print(json.dumps(measure(name, way, int(points), args.repeats, args.params, device)))
         return
-    limits = ceilings()
+    limits = ceilings(device)
+    print(limits, flush=True)
     rows: list[dict[str, object]] = []
-    for points in map(int, args.points.split(",")):
-        for name in args.models.split(","):
-            for way in ("blocks", "plain"):
-                if way == "plain" and (name not in PLAIN or points > PLAIN_LARGEST):
-                    continue
-                command = [sys.executable, "-m", "benchmarks.speed", "--row", name, way, str(points)]
-                command += ["--repeats", str(args.repeats), "--params", str(args.params)]
-                done = subprocess.run(command, check=True, capture_output=True, text=True)
-                rows.append(json.loads(done.stdout))
-                print(rows[-1], flush=True)
-    path = save("speed", {"ceilings": limits, "rows": rows})
+    for points, name, way in product(
+        map(int, args.points.split(",")), args.models.split(","), ("blocks", "plain")
+    ):
+        if way == "plain" and (name not in PLAIN or points > PLAIN_LARGEST[device.type]):
+            continue
+        if device.type == "cuda":
+            rows.append(measure(name, way, points, args.repeats, args.params, device))
+        else:
+            command = [sys.executable, "-m", "benchmarks.speed", "--row", name, way, str(points)]
+            command += ["--repeats", str(args.repeats), "--params", str(args.params)]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            rows.append(json.loads(done.stdout))
+        print(rows[-1], flush=True)
+    name = "speed" if device.type == "cpu" else f"speed_{device.type}"
+    path = save(name, {"ceilings": limits, "rows": rows})
     path.with_suffix(".md").write_text(markdown(rows, limits), encoding="utf-8")
     print(path)
 

@@ -1,13 +1,17 @@
 """Many small signals: fitted in one batch (`fitting.stacked`) against one after the other, in one process.
 
 Signals are 16x16 tiles of a photograph, one network each, the same steps and batches; one thread each way.
-The separate runs take the fastest engine there is, the stack the reference engine:
+The separate runs take the fastest engine there is, on a GPU each as one graph, the stack the reference
+engine; `--side` and `--params` make tiles and networks larger:
 
-    python -m benchmarks.stacked [--steps 100] [--counts 1,4,16,64]
+    python -m benchmarks.stacked [--steps 100] [--counts 1,4,16,64] [--side 16] [--params 1000]
+                                 [--device cuda]
 """
 
 import argparse
 import time
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -24,55 +28,64 @@ from lrnn_cli.numerics.coords import Grid
 from lrnn_cli.objectives.samples import Samples
 from lrnn_cli.signals.image import read_image
 
-TILE, PARAMS, LR = 16, 1000, 2e-3
-CPU = torch.device("cpu")
+LR = 2e-3
 
 
-def tiles(count: int) -> list[torch.Tensor]:
-    """Return tiles of the sample photograph, (256, 1) each, in rows from the top left."""
-    values = torch.from_numpy(read_image("sample_data/camera256.png").values)
-    cut = values.unfold(0, TILE, TILE).unfold(1, TILE, TILE)  # (16, 16, 1, 16, 16)
-    return list(cut.reshape(-1, 1, TILE * TILE).transpose(1, 2)[:count])
+@dataclass(frozen=True)
+class Bench:
+    """Size of tiles and networks, and where to compute."""
 
+    side: int
+    params: int
+    device: torch.device
 
-def network(name: str, seed: int, engine: str) -> CoordinateModel:
-    """Return a network of about `PARAMS` parameters."""
-    config, _ = fit_budget(name, {}, PARAMS, n_inputs=2, n_outputs=1)
-    model = build(name, config, n_inputs=2, n_outputs=1, seed=seed)
-    if hasattr(model, "use_engine"):
-        model.use_engine(engine)
-    return model
+    def tiles(self, count: int) -> list[torch.Tensor]:
+        """Return tiles of the sample photograph, (side², 1) each, in rows from the top left."""
+        side = self.side
+        values = torch.from_numpy(read_image(f"sample_data/camera{256 if side <= 32 else 512}.png").values)
+        cut = values.unfold(0, side, side).unfold(1, side, side)
+        return list(cut.reshape(-1, 1, side**2).transpose(1, 2)[:count].to(self.device))
 
+    def network(self, name: str, seed: int, engine: str) -> CoordinateModel:
+        """Return a network of about `params` parameters."""
+        config, _ = fit_budget(name, {}, self.params, n_inputs=2, n_outputs=1)
+        model = build(name, config, n_inputs=2, n_outputs=1, seed=seed).to(self.device)
+        if hasattr(model, "use_engine"):
+            model.use_engine(engine)
+        return model
 
-def samples(values: torch.Tensor) -> Samples:
-    """Return a tile as training data."""
-    return Samples(Grid((TILE, TILE)), values, shift=0.5, scale=0.5, peak=1.0)
+    def samples(self, values: torch.Tensor) -> Samples:
+        """Return a tile as training data."""
+        return Samples(Grid((self.side, self.side)), values, shift=0.5, scale=0.5, peak=1.0)
 
+    def separate(
+        self, name: str, data: list[torch.Tensor], settings: FitSettings, engine: str
+    ) -> tuple[float, list[float]]:
+        """Return seconds and final losses of one fit after the other."""
+        runner = BlockRunner(self.device, threads=1)
+        began, losses = time.perf_counter(), []
+        for seed, values in enumerate(data):
+            fit = settings.model_copy(update={"seed": seed})
+            trainer = Trainer(
+                self.network(name, seed, engine), self.samples(values), fit, runner, lr=LR, lstsq=(),
+                batch_points=self.side**2, fresh=lambda attempt: self.network(name, 1000 + attempt, engine),
+            )  # fmt: skip
+            for _ in trainer.run():
+                pass
+            losses.append(trainer.final_loss)
+        return time.perf_counter() - began, losses
 
-def separate(
-    name: str, data: list[torch.Tensor], settings: FitSettings, engine: str
-) -> tuple[float, list[float]]:
-    """Return seconds and final losses of one fit after the other."""
-    runner = BlockRunner(CPU, threads=1)
-    began, losses = time.perf_counter(), []
-    for seed, values in enumerate(data):
-        fit = settings.model_copy(update={"seed": seed})
-        trainer = Trainer(
-            network(name, seed, engine), samples(values), fit, runner, lr=LR, lstsq=(), batch_points=TILE**2,
-            fresh=lambda attempt: network(name, 1000 + attempt, engine),
-        )  # fmt: skip
-        for _ in trainer.run():
-            pass
-        losses.append(trainer.final_loss)
-    return time.perf_counter() - began, losses
-
-
-def stacked(name: str, data: list[torch.Tensor], settings: FitSettings) -> tuple[float, list[float]]:
-    """Return seconds and final losses of all fits at once."""
-    began = time.perf_counter()
-    members = [Member(network(name, k, "reference"), samples(v), seed=k) for k, v in enumerate(data)]
-    fit_stacked(members, settings, BlockRunner(CPU, threads=1), lr=LR, batch_points=TILE**2)
-    return time.perf_counter() - began, [member.loss for member in members]
+    def stacked(
+        self, name: str, data: list[torch.Tensor], settings: FitSettings
+    ) -> tuple[float, list[float]]:
+        """Return seconds and final losses of all fits at once."""
+        began = time.perf_counter()
+        members = [
+            Member(self.network(name, k, "reference"), self.samples(v), seed=k) for k, v in enumerate(data)
+        ]
+        runner = BlockRunner(self.device, threads=1)
+        fit_stacked(members, settings, runner, lr=LR, batch_points=self.side**2)
+        return time.perf_counter() - began, [member.loss for member in members]
 
 
 def main() -> None:
@@ -82,23 +95,24 @@ def main() -> None:
     )
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--counts", default="1,4,16,64")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--side", type=int, default=16)
+    parser.add_argument("--params", type=int, default=1000)
     args = parser.parse_args()
     torch.set_num_threads(1)
+    bench = Bench(args.side, args.params, torch.device(args.device))
     rows = []
     for name in ("lrnn", "siren"):
         settings = FitSettings(steps=args.steps, guard=False)
-        family = network(name, 0, "reference")
-        has_engine = hasattr(family, "use_engine")
-        engine = (
-            choose_engine("auto", family="spder", dtype=torch.float32, device=CPU, long_run=True).name
-            if has_engine
-            else "torch"
-        )
-        separate(name, tiles(1), FitSettings(steps=3), engine)  # compiles, loads
+        engine = "torch"
+        if hasattr(bench.network(name, 0, "reference"), "use_engine"):
+            how: dict[str, Any] = {"family": "spder", "dtype": torch.float32, "device": bench.device}
+            engine = choose_engine("auto", **how).name
+        bench.separate(name, bench.tiles(1), settings.model_copy(update={"steps": 8}), engine)  # compiles
         for count in map(int, args.counts.split(",")):
-            data = tiles(count)
-            one_by_one, losses = separate(name, data, settings, engine)
-            at_once, same = stacked(name, data, settings)
+            data = bench.tiles(count)
+            one_by_one, losses = bench.separate(name, data, settings, engine)
+            at_once, same = bench.stacked(name, data, settings)
             worst = max(abs(a / b - 1) for a, b in zip(same, losses, strict=True))
             row = {
                 "model": name, "signals": count, "steps": args.steps, "engine_separate": engine,
@@ -107,7 +121,8 @@ def main() -> None:
             }  # fmt: skip
             rows.append(row)
             print(row, flush=True)
-    print(save("stacked", {"params": PARAMS, "points": TILE**2, "rows": rows}))
+    name = "stacked" if bench.device.type == "cpu" else f"stacked_{args.side}_{bench.device.type}"
+    print(save(name, {"params": args.params, "points": args.side**2, "rows": rows}))
 
 
 if __name__ == "__main__":

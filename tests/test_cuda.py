@@ -3,9 +3,16 @@
 import pytest
 import torch
 
+from lrnn_cli.fitting.blocks import BlockRunner
 from lrnn_cli.fitting.device_steps import READ_EVERY
 from lrnn_cli.fitting.settings import FitSettings
+from lrnn_cli.fitting.stacked import Member, fit_stacked
+from lrnn_cli.kernels.dispatch import product_layer
 from lrnn_cli.kernels.families import FAMILIES
+from lrnn_cli.models.catalog import build
+from lrnn_cli.models.lrnn import LrnnConfig
+from lrnn_cli.numerics.coords import Grid
+from lrnn_cli.objectives.samples import Samples
 from lrnn_cli.signals.image import ImageOptions, read_image
 from lrnn_cli.tasks.fit_image import ImageTask
 from lrnn_cli.tasks.regression import ModelChoice, Regression, make_plan
@@ -65,6 +72,53 @@ def test_triton_equals_the_reference(family):
         assert float((mine - true).abs().max()) <= 2e-5 * max(1.0, float(true.abs().max()))
 
 
+@pytest.mark.parametrize(
+    "shape",
+    [(0, 2, 4, 5), (1, 1, 1, 1), (1000, 2, 16, 106), (513, 106, 16, 106), (65, 9, 3, 33), (777, 156, 4, 156)],
+    ids=str,
+)
+@pytest.mark.parametrize("wants_dx", [True, False])
+def test_triton_on_many_shapes(shape, wants_dx):
+    """n, d, D, R; without a gradient of x the kernel sums up dW itself where d is small."""
+    n, d, n_factors, n_neurons = shape
+    inputs = [t.detach().cuda() for t in draw(n, d, n_factors, n_neurons, 1, seed=1, dtype=torch.float32)]
+    inputs[1] /= d**0.5
+    constants = {"family": "spder", "gamma": n_factors**-0.5, "offset": 1.0, "centre": 0.1}
+    results = []
+    for engine, dtype in (("triton", torch.float32), ("reference", torch.float64)):
+        leaves = [t.to(dtype).requires_grad_(wants_dx or k > 0) for k, t in enumerate(inputs)]
+        phi = product_layer(*leaves, engine=engine, **constants)
+        upstream = torch.cos(torch.arange(phi.numel(), device="cuda", dtype=dtype)).view_as(phi)
+        wanted = leaves if wants_dx else leaves[1:]
+        results.append([phi.detach(), *torch.autograd.grad(phi, wanted, upstream)])
+    for mine, true in zip(*results, strict=True):
+        assert mine.shape == true.shape
+        if true.numel():
+            assert float((mine - true).abs().max()) <= 2e-5 * max(1.0, float(true.abs().max()))
+
+
+@pytest.mark.parametrize("batch", [100, 1024])
+def test_a_stack_is_the_same_training(batch):
+    values = torch.from_numpy(read_image("sample_data/camera256.png").values)
+    losses = []
+    for device in ("cpu", "cuda"):
+        members = []
+        for k in range(3):
+            tile = values[32 * k : 32 * (k + 1), :32].reshape(-1, 1).to(device)
+            samples = Samples(Grid((32, 32)), tile, shift=0.5, scale=0.5, peak=1.0)
+            options = {"rank": 8, "dbar": 2, "depth": 2}
+            model = build("lrnn", LrnnConfig(**options), n_inputs=2, n_outputs=1, seed=k).to(device)
+            members.append(Member(model, samples, seed=k))
+        told = []
+        fit_stacked(
+            members, FitSettings(steps=60, device=device), BlockRunner(torch.device(device)), lr=2e-3,
+            batch_points=batch, listener=lambda k, step, told=told: told.append(step.event),
+        )  # fmt: skip
+        assert not [event for event in told if event]
+        losses.append([member.loss for member in members])
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+
+
 def test_auto_takes_triton_and_tf32():
     trainer = trainer_on("cuda")
     assert {layer.engine for layer in trainer.model.layers} == {"triton"}
@@ -75,7 +129,7 @@ def test_auto_takes_triton_and_tf32():
 def test_a_step_is_played_as_a_graph():
     trainer = trainer_on("cuda")
     happened = [step.event for step in trainer.run() if step.event]
-    assert trainer.device_steps._graph is not None, happened
+    assert trainer.device_steps.work._graph is not None, happened
     assert not [event for event in happened if "CUDA graph" in event]
 
 

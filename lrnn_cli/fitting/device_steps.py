@@ -2,21 +2,19 @@
 
 Reading a number from a GPU waits until all that was launched before is done; with small networks that costs
 more than the step. So gradient, limit of its norm, and update stay on the device; a gradient that is not
-finite changes nothing there. After a few steps to warm up, a whole step is recorded as one CUDA graph and
-played from then on; where that fails, steps are launched operation by operation, and the run says so.
+finite changes nothing there. A whole step is played as one CUDA graph (`cuda_graph`); where that fails, steps
+are launched operation by operation, and the run says so.
 """
-
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from lrnn_cli.fitting.blocks import BlockRunner
+from lrnn_cli.fitting.cuda_graph import Recorded
 from lrnn_cli.models.contract import CoordinateModel
 from lrnn_cli.objectives.samples import Samples
 
 READ_EVERY = 16  # steps between readings of the losses
-WARM_UP = 3  # steps before a graph is recorded, in which libraries and kernels set themselves up
 OPTIMIZERS = ("adam", "adamw")  # those of torch that can skip a step on the device
 
 
@@ -51,10 +49,8 @@ class DeviceSteps:
         device = runner.device
         self.result = torch.zeros(2, device=device, dtype=samples.targets.dtype)
         self.history = torch.zeros(READ_EVERY, 2, device=device, dtype=samples.targets.dtype)
-        self.pending, self.launched = 0, 0
-        self.wants_graph = device.type == "cuda"
-        self.note: str | None = None  # what there is to tell, once
-        self._graph: Any = None
+        self.pending = 0
+        self.work = Recorded(self._gradient_and_update, device)
         self._indices: Tensor | None = None
 
     def launch(self, indices: Tensor, lr: float) -> None:
@@ -65,46 +61,15 @@ class DeviceSteps:
             self._indices = indices.clone()
         else:
             self._indices.copy_(indices)
-        if self.wants_graph and self._graph is None and self.launched >= WARM_UP:
-            self._record_graph()
-        if self._graph is not None:
-            self._graph.replay()
-        elif self.runner.device.type == "cuda" and self.launched < WARM_UP:
-            self._work_aside()
-        else:
-            self.runner.with_less_memory(self._gradient_and_update)
+        self.runner.with_less_memory(self.work)
         self.history[self.pending].copy_(self.result)
         self.pending += 1
-        self.launched += 1
 
     def read(self) -> list[tuple[float, float]]:
         """Return loss and norm of each step launched since the last reading; this waits for the device."""
         values = self.history[: self.pending].tolist()
         self.pending = 0
         return [(float(loss), float(norm)) for loss, norm in values]
-
-    def forget_graph(self) -> None:
-        """Record anew: the state of the optimiser lies elsewhere, or blocks have another size."""
-        self._graph, self.launched = None, 0
-
-    def _work_aside(self) -> None:
-        """Run a step on a stream of its own, as recording will do."""
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            self.runner.with_less_memory(self._gradient_and_update)
-        torch.cuda.current_stream().wait_stream(stream)
-
-    def _record_graph(self) -> None:
-        try:
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
-                self._gradient_and_update()
-            self._graph = graph
-        except Exception as error:  # what a graph cannot hold is told in many ways
-            first = (str(error).splitlines() or [type(error).__name__])[0][:160]
-            self.note = f"no CUDA graph, operations are launched one by one ({first})"
-            self.wants_graph = False
 
     def _gradient_and_update(self) -> None:
         """Do one step: never a number from the device to the host."""

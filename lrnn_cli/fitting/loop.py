@@ -198,7 +198,7 @@ class Trainer:
         if switched := self.backward.watch(self.step, self.guard.smooth_loss):
             self._event.append(switched)
             if self.device_steps is not None:
-                self.device_steps.forget_graph()
+                self.device_steps.work.forget()
         indices, blocks_before = self.sampler.next(), self.runner.block_points
         if self.device_steps is not None:
             self._launch(self.device_steps, indices, lr, progress)
@@ -254,9 +254,8 @@ class Trainer:
                 return
         if self.guard.smooth_loss <= 1.2 * self.guard.best_loss:
             self.snapshot = self._take_snapshot()
-        if steps.note:
-            self._event.append(steps.note)
-            steps.note = None
+        if note := steps.work.told():
+            self._event.append(note)
 
     def _gradient(self, indices: Tensor) -> tuple[float, list[Tensor]]:
         """Return the mean loss over the batch and its gradient, summed over blocks in their order.
@@ -325,7 +324,7 @@ class Trainer:
         """Give the optimiser a copy of a state."""
         load_state(self.optimizer, state)
         if self.device_steps is not None:
-            self.device_steps.forget_graph()
+            self.device_steps.work.forget()
 
     def _solve_head(self, when: str, points: Tensor | None = None) -> float:
         """Solve the output layer over all points, or those given; return the loss over them afterwards."""

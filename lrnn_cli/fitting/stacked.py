@@ -24,6 +24,8 @@ from torch.func import functional_call, grad_and_value, vmap
 
 from lrnn_cli.errors import ConfigError
 from lrnn_cli.fitting.blocks import BlockRunner
+from lrnn_cli.fitting.cuda_graph import Recorded
+from lrnn_cli.fitting.device_steps import READ_EVERY, suits
 from lrnn_cli.fitting.guard import SMOOTHING, Guard, Verdict
 from lrnn_cli.fitting.least_squares import solve_head, start_points, training_loss
 from lrnn_cli.fitting.loop import SNAPSHOT_EVERY, Step
@@ -47,6 +49,7 @@ class Member:
         seed: of its batches.
         loss: of the final weights over all points, normalised; NaN before the fit.
         trouble: why it has to be fitted alone; empty when it went well.
+        snapshot: smoothed loss and weights, those of all networks, when it was last well.
     """
 
     model: CoordinateModel
@@ -94,50 +97,56 @@ def fit_stacked(
         solve_head(
             member.model, member.samples, runner, start_points(member.model, member.samples, member.seed)
         )
-    stack = _Stack(members, settings, lr)
-    samplers = [BatchSampler(m.samples.n_points, batch_points, m.seed) for m in members]
+    stack = _Stack(members, settings, lr, runner)
+    samplers = [BatchSampler(m.samples.n_points, batch_points, m.seed, runner.device) for m in members]
     guards = [Guard(m.samples.variance(), settings.guard) for m in members]
     smoothing = 0.0 if samplers[0].is_full else SMOOTHING
     steps = settings.steps or 0
+    read_every = READ_EVERY if stack.on_device else 1
+    unread: list[tuple[int, float]] = []  # steps whose losses are not read yet, and their rates
     for step in range(steps):
         if should_stop():
             return False
-        rate = rate_factor(
+        rate = lr * rate_factor(
             settings.schedule, progress=step / steps, step=step, warmup_steps=settings.warmup_steps
         )
-        losses, norms = stack.gradient(
-            [s.next().to(m.samples.targets.device) for s, m in _pairs(samplers, members)]
-        )
-        for k, (member, guard) in enumerate(zip(members, guards, strict=True)):
-            if member.trouble:
-                continue
-            loss = losses[k] if math.isfinite(norms[k]) else math.nan
-            verdict = guard.observe(loss, smoothing=smoothing, progress=step / steps)
-            if verdict is not Verdict.FINE:
-                member.trouble = str(verdict)
-                continue
-            if step % SNAPSHOT_EVERY == 0 and guard.smooth_loss <= 1.2 * guard.best_loss:
-                member.snapshot = guard.smooth_loss, stack.weights(k)
-        stack.clip(norms, settings.clip_norm, [not m.trouble for m in members])
-        for group in stack.optimizer.param_groups:
-            group["lr"] = lr * rate * group["factor"]
-        stack.optimizer.step()
-        seconds = (time.perf_counter() - began) / len(members)
-        for k, (member, guard) in enumerate(zip(members, guards, strict=True)):
-            if not member.trouble:
+        indices = torch.stack([sampler.next() for sampler in samplers])
+        if stack.on_device:
+            stack.launch(indices, rate)
+        else:
+            stack.gradient(indices)
+        unread.append((step, rate))
+        if step > 0 and len(unread) < read_every and step + 1 < steps:
+            continue
+        seconds, event = (time.perf_counter() - began) / len(members), stack.told()
+        for (past, past_rate), losses, norms in zip(unread, *stack.read(), strict=True):
+            for k, (member, guard) in enumerate(zip(members, guards, strict=True)):
+                if member.trouble:
+                    continue
+                loss = losses[k] if math.isfinite(norms[k]) else math.nan
+                verdict = guard.observe(loss, smoothing=smoothing, progress=past / steps)
+                if verdict is not Verdict.FINE:
+                    member.trouble = str(verdict)
+                    stack.take_out(k)
+                    continue
                 psnr = member.samples.psnr_db(guard.smooth_loss)
-                speed = (step + 1) / seconds
-                listener(k, Step(step + 1, losses[k], psnr, lr * rate, seconds, speed, step / steps))
+                speed = (past + 1) / seconds
+                listener(k, Step(past + 1, losses[k], psnr, past_rate, seconds, speed, past / steps, event))
+            event = None
+        if stack.on_device or step % SNAPSHOT_EVERY == 0:
+            state = stack.state()
+            for member, guard in zip(members, guards, strict=True):
+                if not member.trouble and guard.smooth_loss <= 1.2 * guard.best_loss:
+                    member.snapshot = guard.smooth_loss, state
+        if not stack.on_device:
+            stack.update(rate)
+        unread.clear()
     for k, member in enumerate(members):
         stack.give_back(k, member.model)
         if not member.trouble:
-            _finish(member, runner, "end" in lstsq)
+            _finish(k, member, runner, "end" in lstsq)
         member.snapshot = None
     return True
-
-
-def _pairs(samplers: Sequence[BatchSampler], members: Sequence[Member]) -> zip[tuple[BatchSampler, Member]]:
-    return zip(samplers, members, strict=True)
 
 
 def _check(members: Sequence[Member], settings: FitSettings, lstsq: Sequence[str]) -> None:
@@ -156,13 +165,13 @@ def _check(members: Sequence[Member], settings: FitSettings, lstsq: Sequence[str
         raise ConfigError("a stack takes signals of one number of points and channels")
 
 
-def _finish(member: Member, runner: BlockRunner, solve: bool) -> None:
+def _finish(k: int, member: Member, runner: BlockRunner, solve: bool) -> None:
     """Solve the output layer where asked, then keep the better of the last and the last good state."""
     model, samples = member.model, member.samples
     loss = solve_head(model, samples, runner, None)[1] if solve else training_loss(model, samples, runner)
     if member.snapshot is not None and not loss <= 1.05 * member.snapshot[0]:
         last = [p.detach().clone() for p in model.parameters()]
-        _assign(model, member.snapshot[1])
+        _assign(model, [weights[k] for weights in member.snapshot[1]])
         earlier = training_loss(model, samples, runner)
         if earlier < loss or not math.isfinite(loss):
             loss = earlier
@@ -178,17 +187,25 @@ def _assign(model: CoordinateModel, weights: Sequence[Tensor]) -> None:
 
 
 class _Stack:
-    """The stacked weights of K networks, held by the parameters of a copy of the first, each (K, …)."""
+    """The stacked weights of K networks, held by the parameters of a copy of the first, each (K, …).
 
-    def __init__(self, members: Sequence[Member], settings: FitSettings, lr: float) -> None:
+    Where the steps can stay on a GPU, gradient and update are played as one CUDA graph, as in `device_steps`.
+    """
+
+    def __init__(
+        self, members: Sequence[Member], settings: FitSettings, lr: float, runner: BlockRunner
+    ) -> None:
         first = members[0].model
-        self.members = members
+        self.on_device = suits(runner, settings.optimizer)
+        self.limit = settings.clip_norm
         self.body = copy.deepcopy(first)  # evaluated with one slice of the stack at a time
         if (setter := getattr(self.body, "use_engine", None)) is not None:
             setter("reference")
         model = copy.deepcopy(first)
         # the optimiser comes first: the factors of its rates may depend on the sizes of a single network
-        self.optimizer = make_optimizer(settings.optimizer, model, lr, beta2=settings.beta2)
+        self.optimizer = make_optimizer(
+            settings.optimizer, model, lr, beta2=settings.beta2, on_device=self.on_device
+        )
         for key, parameter in model.named_parameters():
             parameter.data = torch.stack([m.model.get_parameter(key).detach() for m in members])
         self.buffers = {
@@ -196,7 +213,16 @@ class _Stack:
             for key, _ in first.named_buffers()
         }
         self.parameters = dict(model.named_parameters())
+        self.targets = torch.stack([m.samples.targets for m in members])
+        every = torch.arange(self.targets.shape[1], device=self.targets.device)
+        self.coords = torch.stack([m.samples.coords(every) for m in members])
+        self.numbers = torch.arange(len(members), device=self.targets.device)[:, None]
+        self.going = torch.ones_like(self.targets[:, 0, 0])  # 0 for a network that was taken out
+        self.found: list[Tensor] = []  # losses and norms (2, K) of the steps that were not read
         self._gradient = vmap(grad_and_value(self._loss))
+        self._step = Recorded(self._whole_step, runner.device)
+        self._indices: Tensor | None = None
+        self._result = torch.zeros(2, len(members), device=self.going.device, dtype=self.going.dtype)
 
     def _loss(
         self, weights: dict[str, Tensor], buffers: dict[str, Tensor], coords: Tensor, targets: Tensor
@@ -204,35 +230,71 @@ class _Stack:
         prediction = functional_call(self.body, (weights, buffers), (coords,))
         return (prediction - targets).square().sum() / targets.numel()
 
-    def gradient(self, indices: Sequence[Tensor]) -> tuple[list[float], list[float]]:
-        """Set the gradients, and return loss and norm of the gradient of every network."""
-        coords = torch.stack([m.samples.coords(i) for m, i in zip(self.members, indices, strict=True)])
-        targets = torch.stack([m.samples.targets[i] for m, i in zip(self.members, indices, strict=True)])
+    def gradient(self, indices: Tensor) -> None:
+        """Set the gradients at these points (K, batch); `read` has the losses and norms."""
+        self._indices = indices
+        self._set_gradients()
+        self.found.append(self._result.clone())
+
+    def launch(self, indices: Tensor, lr: float) -> None:
+        """Launch gradient and update on the device; `read` has the losses and norms."""
+        if self._indices is None:
+            self._indices = indices.clone()
+        else:
+            self._indices.copy_(indices)
+        for group in self.optimizer.param_groups:
+            group["lr"].fill_(lr * group["factor"])
+        self._step()
+        self.found.append(self._result.clone())
+
+    def _whole_step(self) -> None:
+        self._set_gradients()
+        self._clip_and_update()
+
+    def _set_gradients(self) -> None:
+        coords, targets = self.coords[self.numbers, self._indices], self.targets[self.numbers, self._indices]
         weights = {key: p.detach() for key, p in self.parameters.items()}
         found, losses = self._gradient(weights, self.buffers, coords, targets)
         for key, parameter in self.parameters.items():
             parameter.grad = found[key]
         squares = torch.stack([g.flatten(1).square().sum(1) for g in found.values()])
-        return losses.tolist(), squares.sum(0).sqrt().tolist()
+        self._result.copy_(torch.stack([losses, squares.sum(0).sqrt()]))
 
-    def clip(self, norms: Sequence[float], limit: float | None, going: Sequence[bool]) -> None:
-        """Shorten the gradients of each network to the limit, and stop those that are out."""
-        scales = [
-            0.0 if not goes else 1.0 if limit is None or norm <= limit else limit / norm
-            for norm, goes in zip(norms, going, strict=True)
-        ]
-        if all(scale == 1.0 for scale in scales):
-            return
+    def update(self, lr: float) -> None:
+        """Do a step of the optimiser at this rate, for networks that are in and whose loss is finite."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr * group["factor"]
+        self._clip_and_update()
+
+    def _clip_and_update(self) -> None:
+        losses, norms = self._result
+        scales = torch.ones_like(norms) if self.limit is None else (self.limit / norms).clamp(max=1.0)
+        goes = (self.going > 0) & (losses + norms).isfinite()
         for parameter in self.parameters.values():
             assert parameter.grad is not None
             shape = (-1, *[1] * (parameter.dim() - 1))
-            scale = parameter.new_tensor(scales).reshape(shape)
-            parameter.grad = torch.where(scale > 0, parameter.grad * scale, 0.0)
+            parameter.grad.mul_(scales.view(shape))
+            parameter.grad.masked_fill_(~goes.view(shape), 0.0)
+        self.optimizer.step()
 
-    def weights(self, k: int) -> list[Tensor]:
-        """Return a copy of the weights of one network."""
-        return [p.detach()[k].clone() for p in self.parameters.values()]
+    def read(self) -> tuple[list[list[float]], list[list[float]]]:
+        """Return losses and norms of the steps since the last reading, step by step, network by network."""
+        losses, norms = torch.stack(self.found, 1).tolist()
+        self.found.clear()
+        return losses, norms
+
+    def told(self) -> str | None:
+        """Return what there is to tell of the graphs, once."""
+        return self._step.told()
+
+    def take_out(self, k: int) -> None:
+        """Leave the weights of a network as they are from now on."""
+        self.going[k] = 0.0
+
+    def state(self) -> list[Tensor]:
+        """Return a copy of all weights, (K, …) each."""
+        return [p.detach().clone() for p in self.parameters.values()]
 
     def give_back(self, k: int, model: CoordinateModel) -> None:
         """Write the weights of one network into its model."""
-        _assign(model, self.weights(k))
+        _assign(model, [p.detach()[k] for p in self.parameters.values()])

@@ -1,9 +1,10 @@
 """The product layer on NVIDIA GPUs through Triton: whether it is possible here, and calling `triton_code`.
 
 Forward: one kernel from points to phi. Backward: one kernel recomputes the factors and writes dz; dW and dx
-are matrix products of it, in chunks of points, so that memory does not grow with the batch. Without a GPU the
-same kernels run in Triton's interpreter (`TRITON_INTERPRET=1`, set before the start), which is how they are
-tested; that is slow and for tests only.
+are matrix products of it, in chunks of points, so that memory does not grow with the batch. Of coordinates,
+a few inputs that want no gradient, the kernel sums up dW itself. Without a GPU the same kernels run in
+Triton's interpreter (`TRITON_INTERPRET=1`, set before the start), which is how they are tested; that is slow
+and for tests only.
 """
 
 import contextlib
@@ -19,7 +20,11 @@ from torch.autograd.function import once_differentiable
 from lrnn_cli.kernels import precision, reference
 from lrnn_cli.kernels.families import FAMILIES
 
-BLOCK = {"BN": 64, "BR": 64, "BK": 32}  # points, neurons and inputs of a tile
+# points, neurons and inputs of a tile, and the groups of 32 threads that share it
+TILES = {
+    "forward_kernel": {"BN": 64, "BR": 32, "BK": 32, "num_warps": 4},
+    "backward_kernel": {"BN": 64, "BR": 32, "BK": 32, "num_warps": 8},
+}
 NARROW = 8  # inputs up to which a projection is summed one by one, in full precision: coordinates
 CHUNK_BYTES = 2**28  # of the dz (points, D, R) of a chunk of the backward pass
 OLDEST = (7, 0)  # compute capability that Triton needs
@@ -96,12 +101,13 @@ def _kernel(name: str) -> Any:
 
 def _launch(kernel: str, tensors: list[Tensor], weight: Tensor, components: int, n: int, **meta: Any) -> None:
     n_factors, n_neurons, d = weight.shape
-    grid = (-(-n // BLOCK["BN"]), -(-n_neurons // BLOCK["BR"]))
+    tile = TILES[kernel]
+    grid = (-(-n // tile["BN"]), -(-n_neurons // tile["BR"]))
     constants = [meta.pop(name) for name in ("gamma", "offset", "centre")]
     with _on(weight.device):
         _kernel(kernel)[grid](
             *tensors, n, d, n_factors, n_neurons, components, *constants,
-            FAMILY=meta["family"], DOT=_dot(weight.device), NARROW=d <= NARROW, **BLOCK,
+            FAMILY=meta.pop("family"), DOT=_dot(weight.device), NARROW=d <= NARROW, **meta, **tile,
         )  # fmt: skip
 
 
@@ -124,23 +130,29 @@ class _TritonLayer(torch.autograd.Function):
         inputs = ctx.saved_tensors
         x, weight, bias, amplitude = inputs[:4]
         dphi, matrix, components = dphi.contiguous(), weight.flatten(0, 1), amplitude.shape[0]
-        dweight = torch.zeros_like(matrix)
         dx = torch.empty_like(x) if ctx.needs_input_grad[0] else None
-        total = x.new_zeros(3 * components + 1, *bias.shape)
-        block = BLOCK["BN"]
+        alone = dx is None and x.shape[1] <= NARROW  # nobody reads dz after the kernel
+        dweight = torch.zeros_like(matrix)
+        lines = 3 * components + 1 + (x.shape[1] if alone else 0)
+        total = x.new_zeros(lines, *bias.shape)
+        block = TILES["backward_kernel"]["BN"]
         chunk = max(1, CHUNK_BYTES // (4 * bias.numel() * block)) * block
         for start in range(0, len(x), chunk):
             part = x[start : start + chunk]
             dz = part.new_empty(len(part), *bias.shape)
             sums = part.new_empty(-(-len(part) // block), *total.shape)
             tensors = [part, *inputs[1:], dphi[start : start + chunk], dz, sums]
-            _launch("backward_kernel", tensors, weight, components, len(part), **ctx.constants)
+            _launch("backward_kernel", tensors, weight, components, len(part), **ctx.constants, ALONE=alone)
             total += sums.sum(0)
+            if alone:
+                continue
             precision.add_product_(dweight, dz.flatten(1).T, part, ctx.precision)
             if dx is not None:
                 precision.product_into(dx[start : start + chunk], dz.flatten(1), matrix, ctx.precision)
-        da, dw, dc = total[:-1].unflatten(0, (3, components))
-        return dx, dweight.view_as(weight), total[-1], da, dw, dc, None, None
+        if alone:
+            dweight = total[3 * components + 1 :].movedim(0, -1)
+        da, dw, dc = total[: 3 * components].unflatten(0, (3, components))
+        return dx, dweight.reshape(weight.shape), total[3 * components], da, dw, dc, None, None
 
 
 def product_layer(

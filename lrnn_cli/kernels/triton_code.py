@@ -156,11 +156,12 @@ def backward_kernel(
     x, weight, bias, amplitude, frequency, phase, dphi, dz, sums,
     n, d, n_factors, n_neurons, n_components, gamma, offset, centre,
     FAMILY: tl.constexpr, DOT: tl.constexpr, BN: tl.constexpr, BR: tl.constexpr, BK: tl.constexpr,
-    NARROW: tl.constexpr,
+    NARROW: tl.constexpr, ALONE: tl.constexpr,
 ):  # fmt: skip
-    """Write dz (n, D, R), and the sums over the points of a block to `sums` (blocks, 3 M + 1, D, R).
+    """Write dz (n, D, R), and the sums over the points of a block to `sums` (blocks, lines, D, R).
 
-    The order there: M of da, M of dw, M of dc, then db. The caller adds the blocks, always in the same order.
+    The lines there: M of da, M of dw, M of dc, then db, and, when ALONE, d of dW; dz is then left without
+    meaning. The caller adds the blocks, always in the same order.
     """
     rows = (tl.program_id(0) * BN + tl.arange(0, BN)).to(tl.int64)
     cols = tl.program_id(1) * BR + tl.arange(0, BR)
@@ -186,7 +187,10 @@ def backward_kernel(
     tl.debug_barrier()  # what is read below may have been written by other threads of the program
     after = tl.full((BN, BR), 1.0, dtype=tl.float32)
     size = n_factors * n_neurons
-    line = tl.program_id(0).to(tl.int64) * (3 * n_components + 1) * size
+    lines = 3 * n_components + 1
+    if ALONE:
+        lines += d
+    line = tl.program_id(0).to(tl.int64) * lines * size
     for i in range(n_factors):
         j = n_factors - 1 - i
         z = _project(
@@ -210,7 +214,11 @@ def backward_kernel(
             tl.store(sums + line + n_components * size + place, tl.sum(du * z, axis=0), mask=col_mask)
             tl.store(sums + line + 2 * n_components * size + place, tl.sum(du, axis=0), mask=col_mask)
         after *= offset + gamma * g
-        tl.store(slot, dz_j, mask=mask)
-        tl.store(
-            sums + line + 3 * n_components * size + j * n_neurons + cols, tl.sum(dz_j, axis=0), mask=col_mask
-        )
+        place = line + 3 * n_components * size + j * n_neurons + cols
+        tl.store(sums + place, tl.sum(dz_j, axis=0), mask=col_mask)
+        if ALONE:
+            for k in range(d):
+                xs = tl.load(x + rows * d + k, mask=row_mask, other=0.0)
+                tl.store(sums + place + (k + 1) * size, tl.sum(dz_j * xs[:, None], axis=0), mask=col_mask)
+        else:
+            tl.store(slot, dz_j, mask=mask)

@@ -1,6 +1,7 @@
 """Regression on the samples of a signal: the mean squared error over points and channels."""
 
-import torch
+import math
+
 from torch import Tensor
 
 from lrnn_cli.numerics.points import Places
@@ -34,11 +35,9 @@ class Samples:
     def psnr_db(self, loss: float) -> float:
         """Return 10 log10(peak^2 / mse) in dB, mse = loss scale^2 being in stored units; inf for loss 0."""
         mse = self.mse(loss)
-        return (
-            float(10 * torch.log10(torch.tensor(self.peak**2 / mse, dtype=torch.float64)))
-            if mse != 0
-            else float("inf")
-        )
+        if mse == 0:
+            return math.inf
+        return 10 * math.log10(self.peak**2 / mse) if mse < math.inf else -mse  # NaN stays NaN
 
     def mse(self, loss: float) -> float:
         """Return the mean squared error in stored units that belongs to a normalised loss."""

@@ -7,7 +7,8 @@ import torch
 
 from lrnn_cli.fitting import device_steps, loop
 from lrnn_cli.fitting.blocks import BlockRunner
-from lrnn_cli.fitting.device_steps import READ_EVERY, DeviceSteps, suits
+from lrnn_cli.fitting.cuda_graph import Recorded
+from lrnn_cli.fitting.device_steps import READ_EVERY, suits
 from lrnn_cli.fitting.group import Group
 from lrnn_cli.fitting.launch import Place
 from lrnn_cli.fitting.resume import encode_state, restore_state
@@ -130,12 +131,13 @@ def test_less_memory(launched, monkeypatch):
 
 
 def test_a_graph_that_cannot_be_recorded_is_told(launched, monkeypatch):
+    monkeypatch.setattr(Recorded, "_aside", lambda self: self.work())  # there are no streams here
     trainer = make_trainer(picture(), steps=30)
-    trainer.device_steps.wants_graph = True  # there is no CUDA here
+    trainer.device_steps.work.wanted = True  # there is no CUDA here
     told = events(trainer)
     assert len(told) == 1
     assert told[0].startswith("no CUDA graph, operations are launched one by one (")
-    assert not trainer.device_steps.wants_graph
+    assert not trainer.device_steps.work.wanted
     assert trainer.step == 30
 
 
@@ -151,9 +153,10 @@ def test_a_graph_is_recorded_after_warming_up_and_played(launched, monkeypatch):
     def record(self):
         self._graph = Graph()
 
-    monkeypatch.setattr(DeviceSteps, "_record_graph", record)
-    trainer.device_steps.wants_graph = True
+    monkeypatch.setattr(Recorded, "_record", record)
+    monkeypatch.setattr(Recorded, "_aside", lambda self: self.work())  # there are no streams here
+    trainer.device_steps.work.wanted = True
     list(trainer.run())
     assert played == list(range(3, 10))
     trainer.load_optimizer({})
-    assert trainer.device_steps._graph is None
+    assert trainer.device_steps.work._graph is None

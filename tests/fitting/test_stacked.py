@@ -74,6 +74,32 @@ def test_every_optimiser_full_batches_and_clipping(optimizer: str) -> None:
         assert far(member, separate(LRNN, k, **how)) < 1e-10
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_launched_steps_are_the_same_training(optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU, where losses are read every so often; here on the CPU, where nothing has to wait."""
+    monkeypatch.setattr("lrnn_cli.fitting.stacked.suits", lambda runner, optimizer: True)
+    how = {"optimizer": optimizer, "clip_norm": 0.05, "steps": 37}
+    for k, member in enumerate(stacked(LRNN, **how)):
+        trainer = separate(LRNN, k, **how)
+        assert far(member, trainer) < 1e-6  # rates are float32 on the device
+        assert member.loss == pytest.approx(trainer.final_loss, rel=1e-5)
+
+
+def test_launched_steps_leave_out_a_network_in_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lrnn_cli.fitting.stacked.suits", lambda runner, optimizer: True)
+    members = [Member(network(LRNN, k), samples, seed=k) for k, samples in enumerate(signals(3))]
+    members[1].samples.targets[5] = math.inf
+    heard: list[tuple[int, int]] = []
+    fit_stacked(
+        members, FitSettings(**STEPS), RUNNER, lr=1e-3, batch_points=42,
+        listener=lambda k, step: heard.append((step.step, k)),
+    )  # fmt: skip
+    assert [member.trouble for member in members] == ["", "the loss is not finite", ""]
+    assert heard == [(step, k) for step in range(1, 26) for k in (0, 2)]
+    for k in (0, 2):
+        assert far(members[k], separate(LRNN, k, batch=42)) < 1e-6
+
+
 def test_output_layers_are_solved_at_the_start_and_the_end() -> None:
     both = stacked(LRNN, lstsq=("start", "end"))
     without = stacked(LRNN)

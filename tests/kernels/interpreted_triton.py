@@ -18,10 +18,11 @@ SIGMA = {"gamma": 0.6, "offset": 1.0, "centre": 0.2}
 @pytest.fixture(autouse=True, scope="module")
 def small_tiles():
     """Tiles as small as `tl.dot` takes, so that small shapes have several of them."""
-    before = dict(triton.BLOCK)
-    triton.BLOCK.update(BN=16, BR=16, BK=16)
+    before = {name: dict(tile) for name, tile in triton.TILES.items()}
+    for tile in triton.TILES.values():
+        tile.update(BN=16, BR=16, BK=16)
     yield
-    triton.BLOCK.update(before)
+    triton.TILES.update(before)
 
 
 def test_the_interpreter_is_in_use():
@@ -55,7 +56,6 @@ def test_equals_the_reference(family, n, d, n_factors, n_neurons, width, offset,
 @pytest.mark.parametrize("family", FAMILIES)
 def test_far_and_near_arguments(family):
     """Elementary functions: one factor, one input, the identity as projection."""
-    triton.BLOCK.update(BN=64, BR=16, BK=16)
     u = torch.cat([torch.linspace(-60, 60, 121), torch.tensor([0.0, 1e-12, -1e-12, 0.25, -0.25, 1, -1])])
     inputs = [u[:, None], torch.ones(1, 1, 1), torch.zeros(1, 1), *[torch.ones(1, 1, 1)] * 2]
     inputs = [t.clone().requires_grad_() for t in (*inputs, torch.zeros(1, 1, 1))]
@@ -75,6 +75,22 @@ def test_zero_factors(family):
     assert gradients[3][0, 0, 0] != 0  # one zero factor: the others' product times dg
     assert (gradients[3][:, :, [1, 13]] == 0).all()
     agree(inputs, "triton", 1e-5, family=family, **constants)
+
+
+@pytest.mark.parametrize("n", [1, 16, 33])
+@pytest.mark.parametrize("d", [1, 2, 8, 9])
+def test_inputs_that_want_no_gradient(n, d, monkeypatch):
+    """Of few inputs the kernel sums up dW itself, block by block and chunk by chunk."""
+    monkeypatch.setattr(triton, "CHUNK_BYTES", 1)
+    inputs = draw(n, d, 3, 17, 2, seed=n, dtype=torch.float32)
+    inputs[0] = inputs[0].detach()
+    gradients = []
+    for engine in ("triton", "reference"):
+        phi = dispatch.product_layer(*inputs, family="spder", engine=engine, **SIGMA)
+        gradients.append(torch.autograd.grad(phi.square().sum(), inputs[1:]))
+    for found, expected in zip(*gradients, strict=True):
+        assert found.shape == expected.shape
+        assert float((found - expected).abs().max()) <= 1e-5 * float(expected.abs().max())
 
 
 @pytest.mark.parametrize("n", [16, 33, 64])

@@ -56,12 +56,15 @@ from lrnn_cli.kernels import triton_code, triton
 pointers = "x weight bias amplitude frequency phase"
 for kernel, more in ((triton_code.forward_kernel, "phi"), (triton_code.backward_kernel, "dphi dz sums")):
     for dot, narrow, capability in (("tf32x3", False, 90), ("ieee", False, 75), ("tf32x3", True, 80)):
-        constants = {"FAMILY": "spder", "DOT": dot, "NARROW": narrow, **triton.BLOCK}
+        tile = dict(triton.TILES[kernel.__name__])
+        warps = tile.pop("num_warps")
+        constants = {"FAMILY": "spder", "DOT": dot, "NARROW": narrow, **tile}
+        constants |= {"ALONE": narrow} if more != "phi" else {}
         kinds = dict.fromkeys(f"{pointers} {more}".split(), "*fp32")
         kinds |= dict.fromkeys("n d n_factors n_neurons n_components".split(), "i32")
         kinds |= dict.fromkeys("gamma offset centre".split(), "fp32") | dict.fromkeys(constants, "constexpr")
         source = ASTSource(kernel, signature=kinds, constexprs=constants)
-        done = compile(source, target=GPUTarget("cuda", capability, 32))
+        done = compile(source, target=GPUTarget("cuda", capability, 32), options={"num_warps": warps})
         assert done.asm["cubin"] and done.metadata.shared <= 64 * 1024
 print("compiled")
 """
