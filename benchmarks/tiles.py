@@ -17,31 +17,18 @@ from typing import Any
 import torch
 
 from benchmarks.machine import save
-from lrnn_cli.kernels import triton
+from lrnn_cli.kernels import precision, triton
 
 LAYERS = {  # d, D, R
     "paper first": (2, 16, 106), "paper hidden": (106, 16, 106), "default first": (2, 4, 156),
     "default hidden": (156, 4, 156),
 }  # fmt: skip
 CONSTANTS = {"family": "spder", "gamma": 0.3, "offset": 1.0, "centre": 0.1}
-# BN, BR, BK, num_warps, num_stages; BK means nothing to the first layers
-WIDE = {
-    "forward_kernel": (
-        (64, 32, 32, 4, 3), (64, 32, 32, 4, 2), (64, 32, 32, 8, 3), (64, 64, 32, 8, 3), (32, 32, 32, 4, 3),
-        (64, 32, 64, 4, 3), (32, 64, 32, 4, 3), (16, 64, 32, 4, 3), (128, 32, 32, 8, 3), (128, 64, 32, 8, 3),
-    ),
-    "backward_kernel": (
-        (64, 32, 32, 8, 3), (64, 32, 32, 8, 2), (64, 32, 32, 4, 3), (64, 64, 32, 8, 3), (32, 32, 32, 4, 3),
-        (32, 32, 32, 8, 3), (64, 16, 32, 4, 3), (16, 64, 32, 4, 3), (128, 32, 32, 8, 3), (32, 64, 32, 8, 3),
-    ),
-}  # fmt: skip
-NARROW = {
-    "forward_kernel": ((64, 32, 32, 4, 3), (32, 32, 32, 4, 3), (64, 64, 32, 8, 3), (16, 64, 32, 4, 3),
-                       (64, 32, 32, 8, 3), (128, 32, 32, 8, 3), (32, 32, 32, 2, 3)),
-    "backward_kernel": ((64, 32, 32, 8, 3), (32, 32, 32, 4, 3), (64, 32, 32, 4, 3), (64, 64, 32, 8, 3),
-                        (16, 64, 32, 4, 3), (128, 32, 32, 8, 3), (64, 16, 32, 4, 3)),
-}  # fmt: skip
-NAMES = ("BN", "BR", "BK", "num_warps", "num_stages")
+CANDIDATES = (  # BN, BR, num_warps
+    (32, 32, 4), (16, 64, 4), (64, 32, 4), (64, 32, 8), (64, 16, 4), (128, 32, 8), (32, 64, 8), (32, 64, 4),
+    (16, 128, 4), (16, 32, 2), (32, 128, 8), (16, 64, 2), (128, 16, 4),
+)  # fmt: skip
+NAMES = ("BN", "BR", "num_warps")
 
 
 def launcher(layer: str, kernel: str, tile: tuple[int, ...], points: int) -> Any:
@@ -52,17 +39,40 @@ def launcher(layer: str, kernel: str, tile: tuple[int, ...], points: int) -> Any
     inputs = [torch.randn(s, device="cuda") for s in (*shapes, *[(1, n_factors, n_neurons)] * 3)]
     inputs[1] /= d**0.5
     triton.TILES[kernel] = dict(zip(NAMES, tile, strict=True))
+    x, weight = inputs[:2]
+    few = d <= triton.NARROW
+    projected = [x, weight, x if few else torch.randn(points, n_factors, n_neurons, device="cuda")]
+    more: dict[str, Any] = {}
     if kernel == "forward_kernel":
-        tensors, more = [*inputs, torch.empty(points, n_neurons, device="cuda")], {}
+        tensors = [*projected, *inputs[2:], torch.empty(points, n_neurons, device="cuda")]
     else:
-        alone = d <= triton.NARROW
-        lines = 4 + (d if alone else 0)
         blocks = -(-points // tile[0])
-        tensors = [*inputs, torch.randn(points, n_neurons, device="cuda")]
+        tensors = [*projected, *inputs[2:], torch.randn(points, n_neurons, device="cuda")]
         tensors.append(torch.empty(points, n_factors, n_neurons, device="cuda"))
-        tensors.append(torch.empty(blocks, lines, n_factors, n_neurons, device="cuda"))
-        more = {"ALONE": alone}
-    return lambda: triton._launch(kernel, tensors, inputs[1], 1, points, **CONSTANTS, **more)
+        tensors.append(torch.empty(blocks, 3 + (d if few else 0), n_factors, n_neurons, device="cuda"))
+        more = {"ALONE": few}
+    return lambda: triton._launch(kernel, tensors, d, 1, points, **CONSTANTS, **more)
+
+
+def matrix_products(layer: str, points: int) -> dict[str, float]:
+    """Return milliseconds of the products around the kernels: projection, dW, dx."""
+    d, n_factors, n_neurons = LAYERS[layer]
+    x = torch.randn(points, d, device="cuda")
+    weight = torch.randn(n_factors, n_neurons, d, device="cuda") / d**0.5
+    matrix, dz = weight.flatten(0, 1), torch.randn(points, n_factors * n_neurons, device="cuda")
+    exact = x.double() @ matrix.double().T
+    project = triton._Projection(weight, 2**31)  # in parts
+    found = {
+        "relative_error_in_parts": float((project.of(x).flatten(1) - exact).abs().max() / exact.abs().max()),
+        "relative_error_float32": float((x @ matrix.T - exact).abs().max() / exact.abs().max()),
+        "ms_projection_in_parts": milliseconds(lambda: triton._Projection(weight, 2**31).of(x)),
+        "ms_projection_float32": milliseconds(lambda: x @ matrix.T),
+    }
+    dweight, dx = torch.zeros_like(matrix), torch.empty_like(x)
+    for name in ("tf32", "full"):
+        found[f"ms_dw_{name}"] = milliseconds(lambda: precision.add_product_(dweight, dz.T, x, name))  # noqa: B023
+        found[f"ms_dx_{name}"] = milliseconds(lambda: precision.product_into(dx, dz, matrix, name))  # noqa: B023
+    return found
 
 
 def compile_one(task: tuple[str, str, tuple[int, ...]]) -> str | None:
@@ -101,16 +111,11 @@ def main() -> None:
     args = parser.parse_args()
     if args.once:
         for layer, kernel in itertools.product(LAYERS, tuple(triton.TILES)):
-            tile = tuple(triton.TILES[kernel].get(name, 3) for name in NAMES)
+            tile = tuple(triton.TILES[kernel][name] for name in NAMES)
             launcher(layer, kernel, tile, 65536)()
             torch.cuda.synchronize()
         return
-    tasks = [
-        (layer, kernel, tile)
-        for layer, (d, _, _) in LAYERS.items()
-        for kernel, tiles in (NARROW if d <= triton.NARROW else WIDE).items()
-        for tile in tiles
-    ]
+    tasks = list(itertools.product(LAYERS, tuple(triton.TILES), CANDIDATES))
     with ProcessPoolExecutor(min(12, os.cpu_count() or 1), mp_context=get_context("spawn")) as pool:
         failed = list(pool.map(compile_one, tasks))
     rows = []
@@ -119,7 +124,14 @@ def main() -> None:
         for points in map(int, args.points.split(",")) if problem is None else ():
             row[f"ms_{points}"] = round(milliseconds(launcher(layer, kernel, tile, points)), 4)
         rows.append({**row, "problem": problem} if problem else row)
-    print(save("tiles", {"rows": rows}))
+    products = [
+        {"layer": layer, "points": points, **matrix_products(layer, points)}
+        for layer, points in itertools.product(LAYERS, map(int, args.points.split(",")))
+        if LAYERS[layer][0] > triton.NARROW
+    ]
+    print(save("tiles", {"rows": rows, "products": products}))
+    for product in products:
+        print(product)
     for row in rows:
         print(*row.values())
 

@@ -25,19 +25,19 @@ pytestmark = pytest.mark.cuda
 @pytest.mark.parametrize("case", CASES, ids=case_id)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_models_agree_with_the_cpu(case, dtype):
-    coords = points(257, 2, dtype)
-    values, gradients = [], []
-    for device in ("cpu", "cuda"):
-        model = make(case, dtype=dtype).to(device)
-        value = model(coords.to(device))
-        values.append(value.detach().cpu())
+    """In float32 a model may amplify rounding: the GPU may err some times as much as the CPU does."""
+    found = {}
+    for where, precision in (("exact", torch.float64), ("cpu", dtype), ("cuda", dtype)):
+        device = "cuda" if where == "cuda" else "cpu"
+        model = make(case, dtype=dtype).to(device, precision)
+        value = model(points(257, 2, dtype).to(device, precision))
         gradient = torch.autograd.grad(value.square().sum(), list(model.parameters()))
-        gradients.append([g.cpu() for g in gradient])
-    tolerance = {"rtol": 1e-3, "atol": 1e-4} if dtype == torch.float32 else {"rtol": 1e-9, "atol": 1e-10}
-    torch.testing.assert_close(values[1], values[0], **tolerance)
-    for on_cpu, on_cuda in zip(*gradients, strict=True):
-        scale = float(on_cpu.abs().max()) + 1e-12
-        torch.testing.assert_close(on_cuda / scale, on_cpu / scale, **tolerance)
+        found[where] = [t.detach().cpu().double() for t in (value, *gradient)]
+    tolerance = 1e-4 if dtype == torch.float32 else 1e-10
+    for exact, on_cpu, on_cuda in zip(*found.values(), strict=True):
+        scale = float(exact.abs().max()) + 1e-12
+        allowed = tolerance * scale + 5 * float((on_cpu - exact).abs().max())
+        assert float((on_cuda - exact).abs().max()) <= allowed
 
 
 def test_a_picture_is_learnt():

@@ -87,7 +87,8 @@ def choose_backward(asked: str, *, engine: str, dtype: torch.dtype, device: torc
     return Backward(fast, f"faster on this {device.type}")
 
 
-def _product(a: Tensor, b: Tensor, precision: Precision) -> Tensor:
+def product(a: Tensor, b: Tensor, precision: Precision) -> Tensor:
+    """Return a @ b, (m, k) by (k, n)."""
     if precision == "tf32" and a.device.type == "cuda":
         allowed = torch.backends.cuda.matmul.allow_tf32
         torch.backends.cuda.matmul.allow_tf32 = True
@@ -105,7 +106,7 @@ def add_product_(total: Tensor, a: Tensor, b: Tensor, precision: Precision) -> N
     if precision == "full":
         total.addmm_(a, b)
     else:
-        total.add_(_product(a, b, precision))
+        total.add_(product(a, b, precision))
 
 
 def product_into(out: Tensor, a: Tensor, b: Tensor, precision: Precision) -> None:
@@ -113,4 +114,4 @@ def product_into(out: Tensor, a: Tensor, b: Tensor, precision: Precision) -> Non
     if precision == "full":
         torch.mm(a, b, out=out)
     else:
-        out.copy_(_product(a, b, precision))
+        out.copy_(product(a, b, precision))

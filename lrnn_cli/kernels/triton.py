@@ -1,10 +1,11 @@
 """The product layer on NVIDIA GPUs through Triton: whether it is possible here, and calling `triton_code`.
 
-Forward: one kernel from points to phi. Backward: one kernel recomputes the factors and writes dz; dW and dx
-are matrix products of it, in chunks of points, so that memory does not grow with the batch. Of coordinates,
-a few inputs that want no gradient, the kernel sums up dW itself. Without a GPU the same kernels run in
-Triton's interpreter (`TRITON_INTERPRET=1`, set before the start), which is how they are tested; that is slow
-and for tests only.
+Of a few inputs, that is coordinates, one kernel makes phi. Of more, the projection is a matrix product of the
+library, in chunks of points, so that memory does not grow with the batch, and the kernel does the rest.
+Backward, the projections are made again; one kernel writes dz, of which dW and dx are matrix products; of
+coordinates, which want no gradient, it sums up dW itself. Without a GPU the same kernels run in Triton's
+interpreter (`TRITON_INTERPRET=1`, set before the start), which is how they are tested; that is slow and for
+tests only.
 """
 
 import contextlib
@@ -20,13 +21,15 @@ from torch.autograd.function import once_differentiable
 from lrnn_cli.kernels import precision, reference
 from lrnn_cli.kernels.families import FAMILIES
 
-# points, neurons and inputs of a tile, and the groups of 32 threads that share it
+# points and neurons of a tile, and the groups of 32 threads that share it
 TILES = {
-    "forward_kernel": {"BN": 64, "BR": 32, "BK": 32, "num_warps": 4},
-    "backward_kernel": {"BN": 64, "BR": 32, "BK": 32, "num_warps": 8},
+    "forward_kernel": {"BN": 32, "BR": 32, "num_warps": 4},
+    "backward_kernel": {"BN": 16, "BR": 64, "num_warps": 4},
 }
+SPLIT_BLOCK = 1024
 NARROW = 8  # inputs up to which a projection is summed one by one, in full precision: coordinates
-CHUNK_BYTES = 2**28  # of the dz (points, D, R) of a chunk of the backward pass
+CHUNK_BYTES = 2**27  # of the projections (points, D, R) of a chunk, and of their gradient
+SPLIT_FROM = 2**31  # FLOP of a projection from which splitting in parts pays
 OLDEST = (7, 0)  # compute capability that Triton needs
 PROBE_ERROR = 1e-4  # of the probe against the reference, relative to the largest number of each tensor
 
@@ -78,13 +81,6 @@ def _failure(device: torch.device) -> str | None:
     return None
 
 
-@lru_cache
-def _dot(device: torch.device) -> str:
-    """Return the precision of projections: three TF32 products stand for one in float32, to about 1e-6."""
-    modern = device.type == "cuda" and torch.cuda.get_device_capability(device) >= precision.TENSOR_CORES
-    return "tf32x3" if modern else "ieee"
-
-
 def _on(device: torch.device) -> contextlib.AbstractContextManager[Any]:
     return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
 
@@ -99,16 +95,54 @@ def _kernel(name: str) -> Any:
     return getattr(triton_code, name)
 
 
-def _launch(kernel: str, tensors: list[Tensor], weight: Tensor, components: int, n: int, **meta: Any) -> None:
-    n_factors, n_neurons, d = weight.shape
+def _launch(kernel: str, tensors: list[Tensor], d: int, components: int, n: int, **meta: Any) -> None:
+    n_factors, n_neurons = tensors[3].shape
     tile = TILES[kernel]
     grid = (-(-n // tile["BN"]), -(-n_neurons // tile["BR"]))
     constants = [meta.pop(name) for name in ("gamma", "offset", "centre")]
-    with _on(weight.device):
+    with _on(tensors[0].device):
         _kernel(kernel)[grid](
             *tensors, n, d, n_factors, n_neurons, components, *constants,
-            FAMILY=meta.pop("family"), DOT=_dot(weight.device), NARROW=d <= NARROW, **meta, **tile,
+            FAMILY=meta.pop("family"), FEW=d if d <= NARROW else 0, **meta, **tile,
         )  # fmt: skip
+
+
+@lru_cache
+def _has_tf32(device: torch.device) -> bool:
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= precision.TENSOR_CORES
+
+
+def split(t: Tensor, *, second: bool) -> Tensor:
+    """Return t (n, d) in parts of TF32 precision (n, 3 d): high, high, low; of the second high, low, high."""
+    n, d = t.shape
+    parts = t.new_empty(n, 3 * d)
+    with _on(t.device):
+        grid = (-(-n * d // SPLIT_BLOCK),)
+        _kernel("split_kernel")[grid](t, parts, n, d, SECOND=second, B=SPLIT_BLOCK)
+    return parts
+
+
+class _Projection:
+    """Products x W^T (n, D, R); three in TF32 stand for one in float32 where there is much to multiply."""
+
+    def __init__(self, weight: Tensor, n: int) -> None:
+        self.matrix = weight.flatten(0, 1)
+        self.shape = weight.shape[:2]
+        self.in_parts = _has_tf32(weight.device) and 2 * n * weight.numel() >= SPLIT_FROM
+        if self.in_parts:
+            self.parts = split(self.matrix, second=True)
+
+    def of(self, x: Tensor) -> Tensor:
+        if self.in_parts:
+            return precision.product(split(x, second=False), self.parts.T, "tf32").unflatten(1, self.shape)
+        return (x @ self.matrix.T).unflatten(1, self.shape)
+
+
+def _chunks(weight: Tensor, n: int) -> list[slice]:
+    """Return parts of range(n) whose projections take at most CHUNK_BYTES."""
+    block = TILES["backward_kernel"]["BN"]
+    size = max(1, CHUNK_BYTES // (4 * weight[..., 0].numel() * block)) * block
+    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 
 class _TritonLayer(torch.autograd.Function):
@@ -116,10 +150,14 @@ class _TritonLayer(torch.autograd.Function):
     def forward(ctx: Any, *arguments: Any) -> Tensor:
         inputs, constants, backward = [t.contiguous() for t in arguments[:6]], arguments[6], arguments[7]
         x, weight = inputs[:2]
-        phi = x.new_empty(x.shape[0], weight.shape[1])
-        if x.shape[0]:
-            components = inputs[3].shape[0]
-            _launch("forward_kernel", [*inputs, phi], weight, components, len(x), **constants)
+        (n, d), components = x.shape, inputs[3].shape[0]
+        phi = x.new_empty(n, weight.shape[1])
+        narrow = d <= NARROW
+        project = None if narrow else _Projection(weight, n)
+        for part in [slice(0, n)][: n > 0] if project is None else _chunks(weight, n):
+            z = x if project is None else project.of(x[part])  # of few inputs none is needed
+            tensors = [x[part], weight, z, *inputs[2:], phi[part]]
+            _launch("forward_kernel", tensors, d, components, part.stop - part.start, **constants)
         ctx.constants, ctx.precision = constants, backward
         ctx.save_for_backward(*inputs)
         return phi
@@ -128,31 +166,33 @@ class _TritonLayer(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, dphi: Tensor) -> tuple[Tensor | None, ...]:
         inputs = ctx.saved_tensors
-        x, weight, bias, amplitude = inputs[:4]
-        dphi, matrix, components = dphi.contiguous(), weight.flatten(0, 1), amplitude.shape[0]
+        x, weight, bias, amplitude, frequency, _ = inputs
+        (n, d), components, dphi = x.shape, amplitude.shape[0], dphi.contiguous()
         dx = torch.empty_like(x) if ctx.needs_input_grad[0] else None
-        alone = dx is None and x.shape[1] <= NARROW  # nobody reads dz after the kernel
+        narrow = d <= NARROW
+        alone = narrow and dx is None  # nobody reads dz after the kernel
+        project = None if narrow else _Projection(weight, n)
+        matrix = weight.flatten(0, 1)
         dweight = torch.zeros_like(matrix)
-        lines = 3 * components + 1 + (x.shape[1] if alone else 0)
-        total = x.new_zeros(lines, *bias.shape)
-        block = TILES["backward_kernel"]["BN"]
-        chunk = max(1, CHUNK_BYTES // (4 * bias.numel() * block)) * block
-        for start in range(0, len(x), chunk):
-            part = x[start : start + chunk]
-            dz = part.new_empty(len(part), *bias.shape)
-            sums = part.new_empty(-(-len(part) // block), *total.shape)
-            tensors = [part, *inputs[1:], dphi[start : start + chunk], dz, sums]
-            _launch("backward_kernel", tensors, weight, components, len(part), **ctx.constants, ALONE=alone)
+        total = x.new_zeros(3 * components + (d if alone else 0), *bias.shape)
+        for part in _chunks(weight, n):
+            xs = x[part]
+            z = x if project is None else project.of(xs)
+            dz = xs.new_empty(len(xs), *bias.shape)
+            sums = xs.new_empty(-(-len(xs) // TILES["backward_kernel"]["BN"]), *total.shape)
+            tensors = [xs, weight, z, *inputs[2:], dphi[part], dz, sums]
+            _launch("backward_kernel", tensors, d, components, len(xs), **ctx.constants, ALONE=alone)
             total += sums.sum(0)
             if alone:
                 continue
-            precision.add_product_(dweight, dz.flatten(1).T, part, ctx.precision)
+            precision.add_product_(dweight, dz.flatten(1).T, xs, ctx.precision)
             if dx is not None:
-                precision.product_into(dx[start : start + chunk], dz.flatten(1), matrix, ctx.precision)
+                precision.product_into(dx[part], dz.flatten(1), matrix, ctx.precision)
         if alone:
-            dweight = total[3 * components + 1 :].movedim(0, -1)
-        da, dw, dc = total[: 3 * components].unflatten(0, (3, components))
-        return dx, dweight.reshape(weight.shape), total[3 * components], da, dw, dc, None, None
+            dweight = total[3 * components :].movedim(0, -1).contiguous()
+        da, du_z, du = total[: 3 * components].unflatten(0, (3, components))
+        dbias = (frequency * du).sum(0)
+        return dx, dweight.view_as(weight), dbias, da, torch.addcmul(du_z, bias, du), du, None, None
 
 
 def product_layer(

@@ -1,10 +1,11 @@
 """Device code of the product layer for Triton; `triton.py` launches it. Importing this imports triton.
 
-A program works on BN points and BR neurons and goes through the factors one after the other: a tile of the
-projection by matrix products, the components, the running product; no tensor of shape (n, D, R) is written by
-the forward pass. The backward pass writes one, dz, in whose place the prefix products wait for the suffix
-products: a factor may be 0, so nothing is divided. n points, d inputs, D factors, R neurons, M components;
-x (n, d), weight (D, R, d), bias (D, R), amplitude, frequency, phase (M, D, R), all contiguous float32.
+A program works on BN points and BR neurons and goes through the factors one after the other: the projection,
+summed up over FEW inputs or, FEW = 0, read; the components; the running product. The backward pass writes
+dz (n, D, R), in whose place the prefix products wait for the suffix products: a factor may be 0, so nothing
+is divided. Projections are here without the bias, which moves into the phase: w (z + b) + c = w z + (w b + c).
+n points, d inputs, D factors, R neurons, M components; x (n, d), weight (D, R, d), bias
+(D, R), amplitude, frequency, phase (M, D, R), z (n, D, R), all contiguous float32.
 """
 # mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False
 
@@ -13,29 +14,34 @@ import triton.language as tl
 
 
 @triton.jit
+def _with_sign(x, of):
+    """Flip the sign of x where the lowest bit of the integers `of` is set."""
+    return (x.to(tl.int32, bitcast=True) ^ (of << 31)).to(tl.float32, bitcast=True)
+
+
+@triton.jit
 def _sine_cosine(x):
     """Both for |x| <= 1e4: x = k pi + r, pi in three parts, polynomials of native.c; no slow branch."""
-    k = tl.floor(x * 0.318309886 + 0.5)
-    sign = 1.0 - 2.0 * (k - 2.0 * tl.floor(0.5 * k))
+    shifted = x * 0.318309886 + 12582912.0  # 1.5 2^23: rounds to an integer, whose last bit is the sum's
+    k = shifted - 12582912.0
     r = ((x - k * 3.140625) - k * 9.67502593994140625e-4) - k * 1.509957990978376432e-7
     t = r * r
     s = -1.66666596e-01 + t * (8.33306625e-03 + t * (-1.98096029e-04 + t * 2.60578063e-06))
     c = 4.16666558e-02 + t * (-1.38885692e-03 + t * (2.47693042e-05 + t * -2.61938151e-07))
-    return sign * (r + r * t * s), sign * (1.0 - 0.5 * t + t * t * c)
+    odd = shifted.to(tl.int32, bitcast=True)
+    return _with_sign(r + r * t * s, odd), _with_sign(1.0 - 0.5 * t + t * t * c, odd)
 
 
 @triton.jit
-def _arctangent(x):
-    """Arctan t for t = min(|x|, 1) / max(|x|, 1), pi/2 - that beyond 1; the polynomial of native.c."""
-    m = tl.abs(x)
+def _arctangent(m):
+    """Arctan m for m >= 0: of t = min(m, 1 / m), pi/2 - that beyond 1; the polynomial of native.c."""
     large = m > 1.0
-    t = tl.where(large, 1.0, m) / tl.where(large, m, 1.0)
+    t = tl.where(large, 1.0 / tl.maximum(m, 1.0), m)
     q = t * t
     p = 4.321186e-02 + q * (-1.636793e-02 + q * 2.92069e-03)
     p = -1.4211055e-01 + q * (1.0666005e-01 + q * (-7.552214e-02 + q * p))
     p = t + t * q * (-3.3333153e-01 + q * (1.9993773e-01 + q * p))
-    p = tl.where(large, 1.57079632679 - p, p)
-    return tl.where(x < 0.0, -p, p)
+    return tl.where(large, 1.57079632679 - p, p)
 
 
 @triton.jit
@@ -62,10 +68,12 @@ def activation(u, FAMILY: tl.constexpr):
     if FAMILY == "sin":
         value, slope = _sine_cosine(u)
     elif FAMILY == "spder":
-        sine, cosine = _sine_cosine(u)
-        arc = _arctangent(u)
+        m = tl.abs(u)  # the value is even, the slope odd
+        sine, cosine = _sine_cosine(m)
+        arc = _arctangent(m)
         value = sine * arc
         slope = cosine * arc + sine / (1.0 + u * u)
+        slope = tl.where(u < 0.0, -slope, slope)
     elif FAMILY == "spder-sqrt":
         sine, cosine = _sine_cosine(u)
         root = tl.sqrt(tl.abs(u))
@@ -92,133 +100,156 @@ def activation(u, FAMILY: tl.constexpr):
 
 
 @triton.jit
-def _project(
-    x, weight, bias, rows, cols, row_mask, col_mask, j, d, n_neurons,
-    DOT: tl.constexpr, BN: tl.constexpr, BR: tl.constexpr, BK: tl.constexpr, NARROW: tl.constexpr,
-):  # fmt: skip
-    """One tile (BN, BR) of z_j = W_j x + b_j."""
-    z = tl.zeros((BN, BR), dtype=tl.float32)
-    lines = j * n_neurons + cols
-    if NARROW:
-        for k in range(d):
-            xs = tl.load(x + rows * d + k, mask=row_mask, other=0.0)
-            ws = tl.load(weight + lines * d + k, mask=col_mask, other=0.0)
-            z += xs[:, None] * ws[None, :]
+def _add(a1, b1, c1, a2, b2, c2):
+    return a1 + a2, b1 + b2, c1 + c2
+
+
+@triton.jit
+def _project(x, weight, z, rows, row_mask, col_mask, lines, at, mask, FEW: tl.constexpr):
+    """One tile (BN, BR) of W_j x, summed up or read."""
+    if FEW > 0:
+        found = tl.zeros(mask.shape, dtype=tl.float32)
+        for k in tl.static_range(FEW):
+            xs = tl.load(x + rows * FEW + k, mask=row_mask, other=0.0)
+            ws = tl.load(weight + lines * FEW + k, mask=col_mask, other=0.0)
+            found += xs[:, None] * ws[None, :]
     else:
-        for start in range(0, d, BK):
-            inner = start + tl.arange(0, BK)
-            there = inner < d
-            xs = tl.load(
-                x + rows[:, None] * d + inner[None, :], mask=row_mask[:, None] & there[None, :], other=0.0
-            )
-            ws = tl.load(
-                weight + lines[None, :] * d + inner[:, None],
-                mask=there[:, None] & col_mask[None, :],
-                other=0.0,
-            )
-            z = tl.dot(xs, ws, z, input_precision=DOT)
-    return z + tl.load(bias + lines, mask=col_mask, other=0.0)[None, :]
+        found = tl.load(z + at, mask=mask, other=0.0)
+    return found
+
+
+@triton.jit
+def _component(amplitude, frequency, phase, place, b, col_mask):
+    """Amplitude, frequency and phase of a component, the phase with the bias in it, of the columns."""
+    a = tl.load(amplitude + place, mask=col_mask, other=0.0)
+    w = tl.load(frequency + place, mask=col_mask, other=0.0)
+    c = tl.load(phase + place, mask=col_mask, other=0.0)
+    return a[None, :], w[None, :], (w * b + c)[None, :]
 
 
 @triton.jit(do_not_specialize=["n"])
 def forward_kernel(
-    x, weight, bias, amplitude, frequency, phase, phi,
+    x, weight, z, bias, amplitude, frequency, phase, phi,
     n, d, n_factors, n_neurons, n_components, gamma, offset, centre,
-    FAMILY: tl.constexpr, DOT: tl.constexpr, BN: tl.constexpr, BR: tl.constexpr, BK: tl.constexpr,
-    NARROW: tl.constexpr,
+    FAMILY: tl.constexpr, FEW: tl.constexpr, BN: tl.constexpr, BR: tl.constexpr,
 ):  # fmt: skip
     """Write phi (n, R)."""
-    rows = (tl.program_id(0) * BN + tl.arange(0, BN)).to(tl.int64)
+    start = tl.program_id(0).to(tl.int64) * BN
+    size = n_factors * n_neurons
+    rows = tl.arange(0, BN)
     cols = tl.program_id(1) * BR + tl.arange(0, BR)
-    row_mask = rows < n
+    row_mask = rows < n - start
     col_mask = cols < n_neurons
+    mask = row_mask[:, None] & col_mask[None, :]
+    x += start * d
+    z += start * size
+    phi += start * n_neurons
+    tile = rows[:, None] * size + cols[None, :]
     product = tl.full((BN, BR), 1.0, dtype=tl.float32)
     for j in range(n_factors):
-        z = _project(
-            x, weight, bias, rows, cols, row_mask, col_mask, j, d, n_neurons, DOT, BN, BR, BK, NARROW
-        )
+        lines = j * n_neurons + cols
+        at = tile + j * n_neurons
+        zj = _project(x, weight, z, rows, row_mask, col_mask, lines, at, mask, FEW)
+        b = tl.load(bias + lines, mask=col_mask, other=0.0)
         g = tl.zeros((BN, BR), dtype=tl.float32)
         for m in range(n_components):
-            place = (m * n_factors + j) * n_neurons + cols
-            a = tl.load(amplitude + place, mask=col_mask, other=0.0)
-            w = tl.load(frequency + place, mask=col_mask, other=0.0)
-            c = tl.load(phase + place, mask=col_mask, other=0.0)
-            value, _ = activation(w[None, :] * z + c[None, :], FAMILY)
-            g += a[None, :] * (value - centre)
+            a, w, c = _component(amplitude, frequency, phase, m * size + lines, b, col_mask)
+            value, _ = activation(w * zj + c, FAMILY)
+            g += a * (value - centre)
         product *= offset + gamma * g
-    tl.store(
-        phi + rows[:, None] * n_neurons + cols[None, :], product, mask=row_mask[:, None] & col_mask[None, :]
-    )
+    tl.store(phi + rows[:, None] * n_neurons + cols[None, :], product, mask=mask)
 
 
 @triton.jit(do_not_specialize=["n"])
 def backward_kernel(
-    x, weight, bias, amplitude, frequency, phase, dphi, dz, sums,
+    x, weight, z, bias, amplitude, frequency, phase, dphi, dz, sums,
     n, d, n_factors, n_neurons, n_components, gamma, offset, centre,
-    FAMILY: tl.constexpr, DOT: tl.constexpr, BN: tl.constexpr, BR: tl.constexpr, BK: tl.constexpr,
-    NARROW: tl.constexpr, ALONE: tl.constexpr,
+    FAMILY: tl.constexpr, FEW: tl.constexpr, BN: tl.constexpr, BR: tl.constexpr, ALONE: tl.constexpr,
 ):  # fmt: skip
     """Write dz (n, D, R), and the sums over the points of a block to `sums` (blocks, lines, D, R).
 
-    The lines there: M of da, M of dw, M of dc, then db, and, when ALONE, d of dW; dz is then left without
-    meaning. The caller adds the blocks, always in the same order.
+    With u = w z + (w b + c) the lines are M of da, M of sum du z, M of sum du, and, when ALONE, FEW of dW;
+    dz is then left without meaning. The caller adds the blocks, always in the same order.
     """
-    rows = (tl.program_id(0) * BN + tl.arange(0, BN)).to(tl.int64)
+    start = tl.program_id(0).to(tl.int64) * BN
+    size = n_factors * n_neurons
+    rows = tl.arange(0, BN)
     cols = tl.program_id(1) * BR + tl.arange(0, BR)
-    row_mask = rows < n
+    row_mask = rows < n - start
     col_mask = cols < n_neurons
     mask = row_mask[:, None] & col_mask[None, :]
+    x += start * d
+    z += start * size
+    dz += start * size
+    dphi += start * n_neurons
+    n_lines = 3 * n_components
+    if ALONE:
+        n_lines += FEW
+    sums += tl.program_id(0).to(tl.int64) * n_lines * size
+    tile = rows[:, None] * size + cols[None, :]
     upstream = tl.load(dphi + rows[:, None] * n_neurons + cols[None, :], mask=mask, other=0.0)
     before = upstream * gamma
     for j in range(n_factors):
-        z = _project(
-            x, weight, bias, rows, cols, row_mask, col_mask, j, d, n_neurons, DOT, BN, BR, BK, NARROW
-        )
-        tl.store(dz + (rows[:, None] * n_factors + j) * n_neurons + cols[None, :], before, mask=mask)
+        lines = j * n_neurons + cols
+        at = tile + j * n_neurons
+        zj = _project(x, weight, z, rows, row_mask, col_mask, lines, at, mask, FEW)
+        tl.store(dz + at, before, mask=mask)
+        b = tl.load(bias + lines, mask=col_mask, other=0.0)
         g = tl.zeros((BN, BR), dtype=tl.float32)
         for m in range(n_components):
-            place = (m * n_factors + j) * n_neurons + cols
-            a = tl.load(amplitude + place, mask=col_mask, other=0.0)
-            w = tl.load(frequency + place, mask=col_mask, other=0.0)
-            c = tl.load(phase + place, mask=col_mask, other=0.0)
-            value, _ = activation(w[None, :] * z + c[None, :], FAMILY)
-            g += a[None, :] * (value - centre)
+            a, w, c = _component(amplitude, frequency, phase, m * size + lines, b, col_mask)
+            value, _ = activation(w * zj + c, FAMILY)
+            g += a * (value - centre)
         before *= offset + gamma * g
     tl.debug_barrier()  # what is read below may have been written by other threads of the program
     after = tl.full((BN, BR), 1.0, dtype=tl.float32)
-    size = n_factors * n_neurons
-    lines = 3 * n_components + 1
-    if ALONE:
-        lines += d
-    line = tl.program_id(0).to(tl.int64) * lines * size
     for i in range(n_factors):
         j = n_factors - 1 - i
-        z = _project(
-            x, weight, bias, rows, cols, row_mask, col_mask, j, d, n_neurons, DOT, BN, BR, BK, NARROW
-        )
-        slot = dz + (rows[:, None] * n_factors + j) * n_neurons + cols[None, :]
-        dg = tl.load(slot, mask=mask, other=0.0) * after
+        lines = j * n_neurons + cols
+        at = tile + j * n_neurons
+        zj = _project(x, weight, z, rows, row_mask, col_mask, lines, at, mask, FEW)
+        dg = tl.load(dz + at, mask=mask, other=0.0) * after
+        b = tl.load(bias + lines, mask=col_mask, other=0.0)
         g = tl.zeros((BN, BR), dtype=tl.float32)
-        dz_j = tl.zeros((BN, BR), dtype=tl.float32)
+        dzj = tl.zeros((BN, BR), dtype=tl.float32)
         for m in range(n_components):
-            place = (m * n_factors + j) * n_neurons + cols
-            a = tl.load(amplitude + place, mask=col_mask, other=0.0)
-            w = tl.load(frequency + place, mask=col_mask, other=0.0)
-            c = tl.load(phase + place, mask=col_mask, other=0.0)
-            value, slope = activation(w[None, :] * z + c[None, :], FAMILY)
+            place = m * size + lines
+            a, w, c = _component(amplitude, frequency, phase, place, b, col_mask)
+            value, slope = activation(w * zj + c, FAMILY)
             value -= centre
-            g += a[None, :] * value
-            du = dg * slope * a[None, :]
-            dz_j += du * w[None, :]
-            tl.store(sums + line + place, tl.sum(dg * value, axis=0), mask=col_mask)
-            tl.store(sums + line + n_components * size + place, tl.sum(du * z, axis=0), mask=col_mask)
-            tl.store(sums + line + 2 * n_components * size + place, tl.sum(du, axis=0), mask=col_mask)
+            g += a * value
+            du = dg * slope * a
+            dzj += du * w
+            da, duz, dus = tl.reduce((dg * value, du * zj, du), 0, _add)
+            tl.store(sums + place, da, mask=col_mask)
+            tl.store(sums + n_components * size + place, duz, mask=col_mask)
+            tl.store(sums + 2 * n_components * size + place, dus, mask=col_mask)
         after *= offset + gamma * g
-        place = line + 3 * n_components * size + j * n_neurons + cols
-        tl.store(sums + place, tl.sum(dz_j, axis=0), mask=col_mask)
         if ALONE:
-            for k in range(d):
-                xs = tl.load(x + rows * d + k, mask=row_mask, other=0.0)
-                tl.store(sums + place + (k + 1) * size, tl.sum(dz_j * xs[:, None], axis=0), mask=col_mask)
+            for k in tl.static_range(FEW):
+                xs = tl.load(x + rows * FEW + k, mask=row_mask, other=0.0)
+                place = (3 * n_components + k) * size + lines
+                tl.store(sums + place, tl.sum(dzj * xs[:, None], axis=0), mask=col_mask)
         else:
-            tl.store(slot, dz_j, mask=mask)
+            tl.store(dz + at, dzj, mask=mask)
+
+
+@triton.jit(do_not_specialize=["n"])
+def split_kernel(t, parts, n, d, SECOND: tl.constexpr, B: tl.constexpr):
+    """Write t (n, d) in two parts of TF32 precision to `parts` (n, 3 d): high, high, low; or high, low, high.
+
+    One product over the 3 d of a first by a second operand is then high high + high low + low high.
+    """
+    at = tl.program_id(0).to(tl.int64) * B + tl.arange(0, B)
+    mask = at < n * d
+    value = tl.load(t + at, mask=mask, other=0.0)
+    high = ((value.to(tl.int32, bitcast=True) + 0x1000) & -0x2000).to(tl.float32, bitcast=True)
+    low = value - high
+    place = at // d * (3 * d) + at % d
+    tl.store(parts + place, high, mask=mask)
+    if SECOND:
+        tl.store(parts + place + d, low, mask=mask)
+        tl.store(parts + place + 2 * d, high, mask=mask)
+    else:
+        tl.store(parts + place + d, high, mask=mask)
+        tl.store(parts + place + 2 * d, low, mask=mask)

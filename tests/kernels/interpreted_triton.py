@@ -20,7 +20,7 @@ def small_tiles():
     """Tiles as small as `tl.dot` takes, so that small shapes have several of them."""
     before = {name: dict(tile) for name, tile in triton.TILES.items()}
     for tile in triton.TILES.values():
-        tile.update(BN=16, BR=16, BK=16)
+        tile.update(BN=16, BR=16)
     yield
     triton.TILES.update(before)
 
@@ -91,6 +91,22 @@ def test_inputs_that_want_no_gradient(n, d, monkeypatch):
     for found, expected in zip(*gradients, strict=True):
         assert found.shape == expected.shape
         assert float((found - expected).abs().max()) <= 1e-5 * float(expected.abs().max())
+
+
+@pytest.mark.parametrize("n", [1, 33])
+def test_projections_in_two_parts(n, monkeypatch):
+    """Here the product of the parts is in single precision: what is tested is that nothing is left out."""
+    monkeypatch.setattr(triton, "_has_tf32", lambda device: True)
+    monkeypatch.setattr(triton, "SPLIT_FROM", 0)
+    monkeypatch.setattr(triton, "CHUNK_BYTES", 1)
+    agree(draw(n, 19, 3, 5, 2, seed=n, dtype=torch.float32), "triton", 1e-5, family="spder", **SIGMA)
+    t = draw(n, 19, 1, 1, 1, seed=n, dtype=torch.float32)[0].detach()
+    high, same, low = triton.split(t, second=False).chunk(3, 1)
+    assert torch.equal(high, same) and torch.equal(high + low, t)
+    assert not (high.contiguous().view(torch.int32) & 0x1FFF).any()  # 10 bits of the mantissa are left
+    assert float((low / t).abs().max()) <= 2.0**-11
+    second = triton.split(t, second=True).chunk(3, 1)
+    assert torch.equal(second[0], high) and torch.equal(second[1], low) and torch.equal(second[2], high)
 
 
 @pytest.mark.parametrize("n", [16, 33, 64])
