@@ -108,7 +108,9 @@ def main() -> None:
         if hasattr(bench.network(name, 0, "reference"), "use_engine"):
             how: dict[str, Any] = {"family": "spder", "dtype": torch.float32, "device": bench.device}
             engine = choose_engine("auto", **how).name
-        bench.separate(name, bench.tiles(1), settings.model_copy(update={"steps": 8}), engine)  # compiles
+        few = settings.model_copy(update={"steps": 8})
+        bench.separate(name, bench.tiles(1), few, engine)  # compiles, loads
+        bench.stacked(name, bench.tiles(2), few)
         for count in map(int, args.counts.split(",")):
             data = bench.tiles(count)
             one_by_one, losses = bench.separate(name, data, settings, engine)

@@ -9,6 +9,7 @@ from lrnn_cli.fitting.settings import FitSettings
 from lrnn_cli.fitting.stacked import Member, fit_stacked
 from lrnn_cli.kernels.dispatch import product_layer
 from lrnn_cli.kernels.families import FAMILIES
+from lrnn_cli.kernels.layer_norm import layer_norm
 from lrnn_cli.models.catalog import build
 from lrnn_cli.models.lrnn import LrnnConfig
 from lrnn_cli.numerics.coords import Grid
@@ -97,6 +98,21 @@ def test_triton_on_many_shapes(shape, wants_dx):
             assert float((mine - true).abs().max()) <= 2e-5 * max(1.0, float(true.abs().max()))
 
 
+@pytest.mark.parametrize("shape", [(0, 5), (1, 1), (1000, 106), (777, 156), (65, 1025)], ids=str)
+def test_layer_norm(shape):
+    generator = torch.Generator().manual_seed(0)
+    x, weight, bias = (torch.randn(s, generator=generator).cuda() for s in (shape, shape[1:], shape[1:]))
+    upstream = torch.randn(shape, generator=generator).cuda()
+    results = []
+    for engine, dtype in (("triton", torch.float32), ("reference", torch.float64)):
+        leaves = [t.to(dtype).requires_grad_() for t in (x + torch.arange(shape[1]).cuda(), weight, bias)]
+        y = layer_norm(*leaves, eps=1e-5, engine=engine)
+        results.append([y.detach(), *torch.autograd.grad(y, leaves, upstream.to(dtype))])
+    for mine, true in zip(*results, strict=True):
+        if true.numel():
+            assert float((mine - true).abs().max()) <= 2e-5 * max(1.0, float(true.abs().max()))
+
+
 @pytest.mark.parametrize("batch", [100, 1024])
 def test_a_stack_is_the_same_training(batch):
     values = torch.from_numpy(read_image("sample_data/camera256.png").values)
@@ -143,6 +159,7 @@ def test_launched_steps_train_as_on_the_cpu(settings):
     assert losses[1] == pytest.approx(losses[0], rel=0.05)
 
 
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode")
 def test_a_step_waits_for_nothing():
     trainer = trainer_on("cuda", batch_points="full", lstsq=())
     run = trainer.run()

@@ -104,13 +104,15 @@ def fit_stacked(
     steps = settings.steps or 0
     read_every = READ_EVERY if stack.on_device else 1
     unread: list[tuple[int, float]] = []  # steps whose losses are not read yet, and their rates
+    indices = torch.stack([sampler.next() for sampler in samplers])
     for step in range(steps):
         if should_stop():
             return False
         rate = lr * rate_factor(
             settings.schedule, progress=step / steps, step=step, warmup_steps=settings.warmup_steps
         )
-        indices = torch.stack([sampler.next() for sampler in samplers])
+        if step > 0 and not samplers[0].is_full:
+            indices = torch.stack([sampler.next() for sampler in samplers])
         if stack.on_device:
             stack.launch(indices, rate)
         else:
@@ -222,6 +224,7 @@ class _Stack:
         self._gradient = vmap(grad_and_value(self._loss))
         self._step = Recorded(self._whole_step, runner.device)
         self._indices: Tensor | None = None
+        self._last: Tensor | None = None  # given last, so that the same is not copied again
         self._result = torch.zeros(2, len(members), device=self.going.device, dtype=self.going.dtype)
 
     def _loss(
@@ -240,8 +243,9 @@ class _Stack:
         """Launch gradient and update on the device; `read` has the losses and norms."""
         if self._indices is None:
             self._indices = indices.clone()
-        else:
+        elif indices is not self._last:
             self._indices.copy_(indices)
+        self._last = indices
         for group in self.optimizer.param_groups:
             group["lr"].fill_(lr * group["factor"])
         self._step()

@@ -1,7 +1,7 @@
 """LayerNorm of the rows of a matrix, by the engine of the product layer before it.
 
-torch's own operator takes a tenth of a step of LRNN in the blocks of the training loop, machine code
-(`native.c`) less.
+torch's own operator takes a tenth of a step of LRNN in the blocks of the training loop on the CPU, and a
+quarter on a GPU, where it is made for longer rows; machine code (`native.c`) and Triton less.
 """
 
 from typing import Any
@@ -10,17 +10,18 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from lrnn_cli.kernels import native
+from lrnn_cli.kernels import native, triton
 
 
 class _LayerNorm(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
-        library = native.load()
-        assert library is not None
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float, compiled: bool) -> Tensor:
         x = x.contiguous()
-        y, moments = native.norm_forward(library, x, weight, bias, eps)
-        ctx.library = library
+        ctx.library = native.load() if compiled else None
+        if compiled:
+            y, moments = native.norm_forward(ctx.library, x, weight, bias, eps)
+        else:
+            y, moments = triton.norm_forward(x, weight, bias, eps)
         ctx.save_for_backward(x, weight, moments)
         return y
 
@@ -28,7 +29,11 @@ class _LayerNorm(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, moments = ctx.saved_tensors
-        return *native.norm_backward(ctx.library, x, weight, moments, dy.contiguous()), None
+        if ctx.library is not None:
+            gradients = native.norm_backward(ctx.library, x, weight, moments, dy.contiguous())
+        else:
+            gradients = triton.norm_backward(x, weight, moments, dy.contiguous())
+        return *gradients, None, None
 
 
 def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, *, eps: float, engine: str) -> Tensor:
@@ -39,11 +44,12 @@ def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, *, eps: float, engine: s
         weight: (R,).
         bias: (R,).
         eps: added to the variance.
-        engine: a name resolved by `dispatch.choose_engine`; all but `compiled` take torch's operator.
+        engine: a name resolved by `dispatch.choose_engine`; `reference` and `fused` take torch's operator.
 
     Returns:
-        the normalised rows, (n, R); with `compiled`, in float32 on the CPU, differentiable once.
+        the normalised rows, (n, R); with `compiled` and `triton`, in float32, differentiable once.
     """
-    if engine == "compiled" and native.is_float_on_cpu(x.dtype, x.device):
-        return _LayerNorm.apply(x, weight, bias, eps)
+    compiled = engine == "compiled" and native.is_float_on_cpu(x.dtype, x.device)
+    if compiled or (engine == "triton" and triton.can_norm(x)):
+        return _LayerNorm.apply(x, weight, bias, eps, compiled)
     return torch.nn.functional.layer_norm(x, weight.shape, weight, bias, eps)

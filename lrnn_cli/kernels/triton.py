@@ -26,9 +26,12 @@ TILES = {
     "forward_kernel": {"BN": 32, "BR": 32, "num_warps": 4},
     "backward_kernel": {"BN": 16, "BR": 64, "num_warps": 4},
 }
-SPLIT_BLOCK = 1024
+SPLIT_BLOCK = 1024  # numbers that a program splits
+NORM_ROWS, NORM_TURNS = 4, 8  # rows of a tile of LayerNorm, and tiles that a program sums up
+WIDEST_NORM = 4096  # neurons: a program holds whole rows
+ALIGNED = 4  # float32 numbers: matrix products are fast where rows begin at multiples of 16 bytes
 NARROW = 8  # inputs up to which a projection is summed one by one, in full precision: coordinates
-CHUNK_BYTES = 2**27  # of the projections (points, D, R) of a chunk, and of their gradient
+CHUNK_BYTES = 2**29  # of the projections (points, D, R) of a chunk, up to which they are kept, and of dz
 SPLIT_FROM = 2**31  # FLOP of a projection from which splitting in parts pays
 OLDEST = (7, 0)  # compute capability that Triton needs
 PROBE_ERROR = 1e-4  # of the probe against the reference, relative to the largest number of each tensor
@@ -41,8 +44,11 @@ def interpreted() -> bool:
 
 def supports(family: str, dtype: torch.dtype, device: torch.device) -> bool:
     """Tell whether the kernels have this family, precision and device."""
-    where = device.type == "cuda" or (device.type == "cpu" and interpreted())
-    return family in FAMILIES and dtype == torch.float32 and where
+    return family in FAMILIES and dtype == torch.float32 and _is_here(device)
+
+
+def _is_here(device: torch.device) -> bool:
+    return device.type == "cuda" or (device.type == "cpu" and interpreted())
 
 
 def obstacle(family: str, dtype: torch.dtype, device: torch.device) -> str | None:
@@ -112,13 +118,20 @@ def _has_tf32(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.get_device_capability(device) >= precision.TENSOR_CORES
 
 
+def _padded(d: int) -> int:
+    return -(-d // ALIGNED) * ALIGNED
+
+
 def split(t: Tensor, *, second: bool) -> Tensor:
-    """Return t (n, d) in parts of TF32 precision (n, 3 d): high, high, low; of the second high, low, high."""
-    n, d = t.shape
-    parts = t.new_empty(n, 3 * d)
+    """Return t (n, d) in parts of TF32 precision (n, 3 p): high, high, low; of the second high, low, high.
+
+    p is d up to the next multiple of `ALIGNED`, filled up with zeros.
+    """
+    (n, d), padded = t.shape, _padded(t.shape[1])
+    parts = t.new_empty(n, 3 * padded)
     with _on(t.device):
-        grid = (-(-n * d // SPLIT_BLOCK),)
-        _kernel("split_kernel")[grid](t, parts, n, d, SECOND=second, B=SPLIT_BLOCK)
+        grid = (-(-n * padded // SPLIT_BLOCK),)
+        _kernel("split_kernel")[grid](t, parts, n, d, padded, SECOND=second, B=SPLIT_BLOCK)
     return parts
 
 
@@ -133,9 +146,35 @@ class _Projection:
             self.parts = split(self.matrix, second=True)
 
     def of(self, x: Tensor) -> Tensor:
+        """Return the projections (n, D, R) of points (n, d)."""
         if self.in_parts:
             return precision.product(split(x, second=False), self.parts.T, "tf32").unflatten(1, self.shape)
         return (x @ self.matrix.T).unflatten(1, self.shape)
+
+
+class _Gradients:
+    """Products of dz: dW, added up chunk by chunk, and dx, on rows that are aligned."""
+
+    def __init__(self, weight: Tensor, backward: precision.Precision) -> None:
+        self.d, self.backward = weight.shape[-1], backward
+        self.matrix = self._aligned(weight.flatten(0, 1))
+        self.total = torch.zeros_like(self.matrix)
+
+    def _aligned(self, t: Tensor) -> Tensor:
+        missing = _padded(self.d) - self.d if self.d > NARROW else 0
+        return torch.nn.functional.pad(t, (0, missing)) if missing else t
+
+    def add(self, dz: Tensor, x: Tensor) -> None:
+        """Add those of a chunk to dW."""
+        precision.add_product_(self.total, dz.T, self._aligned(x), self.backward)
+
+    def of_inputs(self, dz: Tensor) -> Tensor:
+        """Return dx of a chunk."""
+        return precision.product(dz, self.matrix, self.backward)[:, : self.d]
+
+    def of_weight(self) -> Tensor:
+        """Return dW (D R, d)."""
+        return self.total[:, : self.d].contiguous()
 
 
 def _chunks(weight: Tensor, n: int) -> list[slice]:
@@ -154,41 +193,44 @@ class _TritonLayer(torch.autograd.Function):
         phi = x.new_empty(n, weight.shape[1])
         narrow = d <= NARROW
         project = None if narrow else _Projection(weight, n)
-        for part in [slice(0, n)][: n > 0] if project is None else _chunks(weight, n):
-            z = x if project is None else project.of(x[part])  # of few inputs none is needed
+        parts = [slice(0, n)][: n > 0] if project is None else _chunks(weight, n)
+        z = x  # of few inputs none is needed
+        for part in parts:
+            if project is not None:
+                z = project.of(x[part])
             tensors = [x[part], weight, z, *inputs[2:], phi[part]]
             _launch("forward_kernel", tensors, d, components, part.stop - part.start, **constants)
         ctx.constants, ctx.precision = constants, backward
-        ctx.save_for_backward(*inputs)
+        ctx.save_for_backward(*inputs, *([z] if project is not None and len(parts) == 1 else []))
         return phi
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dphi: Tensor) -> tuple[Tensor | None, ...]:
-        inputs = ctx.saved_tensors
+        inputs, kept = ctx.saved_tensors[:6], ctx.saved_tensors[6:]
         x, weight, bias, amplitude, frequency, _ = inputs
         (n, d), components, dphi = x.shape, amplitude.shape[0], dphi.contiguous()
         dx = torch.empty_like(x) if ctx.needs_input_grad[0] else None
         narrow = d <= NARROW
         alone = narrow and dx is None  # nobody reads dz after the kernel
-        project = None if narrow else _Projection(weight, n)
-        matrix = weight.flatten(0, 1)
-        dweight = torch.zeros_like(matrix)
+        project = None if narrow or kept else _Projection(weight, n)
+        products = None if alone else _Gradients(weight, ctx.precision)
         total = x.new_zeros(3 * components + (d if alone else 0), *bias.shape)
         for part in _chunks(weight, n):
             xs = x[part]
-            z = x if project is None else project.of(xs)
+            z = project.of(xs) if project is not None else kept[0] if kept else x
             dz = xs.new_empty(len(xs), *bias.shape)
             sums = xs.new_empty(-(-len(xs) // TILES["backward_kernel"]["BN"]), *total.shape)
             tensors = [xs, weight, z, *inputs[2:], dphi[part], dz, sums]
             _launch("backward_kernel", tensors, d, components, len(xs), **ctx.constants, ALONE=alone)
             total += sums.sum(0)
-            if alone:
-                continue
-            precision.add_product_(dweight, dz.flatten(1).T, xs, ctx.precision)
-            if dx is not None:
-                precision.product_into(dx[part], dz.flatten(1), matrix, ctx.precision)
-        if alone:
+            if products is not None:
+                products.add(dz.flatten(1), xs)
+                if dx is not None:
+                    dx[part] = products.of_inputs(dz.flatten(1))
+        if products is not None:
+            dweight = products.of_weight()
+        else:
             dweight = total[3 * components :].movedim(0, -1).contiguous()
         da, du_z, du = total[: 3 * components].unflatten(0, (3, components))
         dbias = (frequency * du).sum(0)
@@ -229,3 +271,34 @@ def product_layer(
     """
     constants = {"family": family, "gamma": gamma, "offset": offset, "centre": centre}
     return _TritonLayer.apply(x, weight, bias, amplitude, frequency, phase, constants, backward)
+
+
+def can_norm(x: Tensor) -> bool:
+    """Tell whether the kernels have LayerNorm for a matrix of this precision, device and width."""
+    return x.dtype == torch.float32 and _is_here(x.device) and x.shape[1] <= WIDEST_NORM
+
+
+def norm_forward(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """Return LayerNorm of the rows of x (n, R), and their mean and 1 / deviation (n, 2)."""
+    n, n_neurons = x.shape
+    y, moments = torch.empty_like(x), x.new_empty(n, 2)
+    with _on(x.device):
+        _kernel("norm_forward_kernel")[(max(1, -(-n // NORM_ROWS)),)](
+            x, weight, bias, y, moments, n, n_neurons, eps,
+            BN=NORM_ROWS, BR=1 << (n_neurons - 1).bit_length(),
+        )  # fmt: skip
+    return y, moments
+
+
+def norm_backward(x: Tensor, weight: Tensor, moments: Tensor, dy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return dx (n, R), dweight and dbias (R,); programs' sums are added in the same order every time."""
+    n, n_neurons = x.shape
+    programs = max(1, -(-n // (NORM_ROWS * NORM_TURNS)))
+    dx, sums = torch.empty_like(x), x.new_empty(programs, 2, n_neurons)
+    with _on(x.device):
+        _kernel("norm_backward_kernel")[(programs,)](
+            x, weight, moments, dy, dx, sums, n, n_neurons,
+            BN=NORM_ROWS, BR=1 << (n_neurons - 1).bit_length(), TURNS=NORM_TURNS,
+        )  # fmt: skip
+    dweight, dbias = sums.sum(0)
+    return dx, dweight, dbias

@@ -3,9 +3,9 @@
 A program works on BN points and BR neurons and goes through the factors one after the other: the projection,
 summed up over FEW inputs or, FEW = 0, read; the components; the running product. The backward pass writes
 dz (n, D, R), in whose place the prefix products wait for the suffix products: a factor may be 0, so nothing
-is divided. Projections are here without the bias, which moves into the phase: w (z + b) + c = w z + (w b + c).
-n points, d inputs, D factors, R neurons, M components; x (n, d), weight (D, R, d), bias
-(D, R), amplitude, frequency, phase (M, D, R), z (n, D, R), all contiguous float32.
+is divided. Projections are here without the bias, which moves into the phase:
+w (z + b) + c = w z + (w b + c). n points, d inputs, D factors, R neurons, M components; x (n, d),
+weight (D, R, d), bias (D, R), amplitude, frequency, phase (M, D, R), z (n, D, R), all contiguous float32.
 """
 # mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False
 
@@ -235,21 +235,72 @@ def backward_kernel(
 
 
 @triton.jit(do_not_specialize=["n"])
-def split_kernel(t, parts, n, d, SECOND: tl.constexpr, B: tl.constexpr):
-    """Write t (n, d) in two parts of TF32 precision to `parts` (n, 3 d): high, high, low; or high, low, high.
+def split_kernel(t, parts, n, d, padded, SECOND: tl.constexpr, B: tl.constexpr):
+    """Write t (n, d) in two parts of TF32 precision to `parts` (n, 3 padded): high, high, low, 0 in between.
 
-    One product over the 3 d of a first by a second operand is then high high + high low + low high.
+    Of the second operand: high, low, high. One product over all of it is high high + high low + low high.
     """
     at = tl.program_id(0).to(tl.int64) * B + tl.arange(0, B)
-    mask = at < n * d
-    value = tl.load(t + at, mask=mask, other=0.0)
+    row = at // padded
+    column = at % padded
+    inside = row < n
+    value = tl.load(t + row * d + column, mask=inside & (column < d), other=0.0)
     high = ((value.to(tl.int32, bitcast=True) + 0x1000) & -0x2000).to(tl.float32, bitcast=True)
     low = value - high
-    place = at // d * (3 * d) + at % d
-    tl.store(parts + place, high, mask=mask)
+    place = row * (3 * padded) + column
+    tl.store(parts + place, high, mask=inside)
     if SECOND:
-        tl.store(parts + place + d, low, mask=mask)
-        tl.store(parts + place + 2 * d, high, mask=mask)
+        tl.store(parts + place + padded, low, mask=inside)
+        tl.store(parts + place + 2 * padded, high, mask=inside)
     else:
-        tl.store(parts + place + d, high, mask=mask)
-        tl.store(parts + place + 2 * d, low, mask=mask)
+        tl.store(parts + place + padded, high, mask=inside)
+        tl.store(parts + place + 2 * padded, low, mask=inside)
+
+
+@triton.jit(do_not_specialize=["n"])
+def norm_forward_kernel(x, weight, bias, y, moments, n, n_neurons, eps, BN: tl.constexpr, BR: tl.constexpr):
+    """Write y (n, R) = weight (x - mean) / (variance + eps)^(1/2) + bias, and moments (n, 2): mean, scale."""
+    rows = tl.program_id(0).to(tl.int64) * BN + tl.arange(0, BN)
+    cols = tl.arange(0, BR)
+    there = cols < n_neurons
+    mask = (rows < n)[:, None] & there[None, :]
+    at = rows[:, None] * n_neurons + cols[None, :]
+    value = tl.load(x + at, mask=mask, other=0.0)
+    mean = tl.sum(value, axis=1) / n_neurons
+    centred = tl.where(mask, value - mean[:, None], 0.0)
+    scale = 1.0 / tl.sqrt(tl.sum(centred * centred, axis=1) / n_neurons + eps)
+    w = tl.load(weight + cols, mask=there, other=0.0)
+    b = tl.load(bias + cols, mask=there, other=0.0)
+    tl.store(y + at, centred * scale[:, None] * w[None, :] + b[None, :], mask=mask)
+    tl.store(moments + 2 * rows, mean, mask=rows < n)
+    tl.store(moments + 2 * rows + 1, scale, mask=rows < n)
+
+
+@triton.jit(do_not_specialize=["n"])
+def norm_backward_kernel(
+    x, weight, moments, dy, dx, sums, n, n_neurons, BN: tl.constexpr, BR: tl.constexpr, TURNS: tl.constexpr
+):
+    """Write dx (n, R), and for every program the sums dweight, dbias over its TURNS BN rows to `sums`."""
+    cols = tl.arange(0, BR)
+    there = cols < n_neurons
+    w = tl.load(weight + cols, mask=there, other=0.0)
+    dw = tl.zeros((BN, BR), dtype=tl.float32)
+    db = tl.zeros((BN, BR), dtype=tl.float32)
+    for turn in range(TURNS):
+        rows = (tl.program_id(0).to(tl.int64) * TURNS + turn) * BN + tl.arange(0, BN)
+        mask = (rows < n)[:, None] & there[None, :]
+        at = rows[:, None] * n_neurons + cols[None, :]
+        mean = tl.load(moments + 2 * rows, mask=rows < n, other=0.0)
+        scale = tl.load(moments + 2 * rows + 1, mask=rows < n, other=0.0)
+        g = tl.load(dy + at, mask=mask, other=0.0)
+        normal = (tl.load(x + at, mask=mask, other=0.0) - mean[:, None]) * scale[:, None]
+        normal = tl.where(mask, normal, 0.0)
+        dw += g * normal
+        db += g
+        g *= w[None, :]
+        along = tl.sum(g * normal, axis=1) / n_neurons
+        level = tl.sum(g, axis=1) / n_neurons
+        tl.store(dx + at, scale[:, None] * (g - level[:, None] - normal * along[:, None]), mask=mask)
+    line = sums + tl.program_id(0).to(tl.int64) * 2 * n_neurons + cols
+    tl.store(line, tl.sum(dw, axis=0), mask=there)
+    tl.store(line + n_neurons, tl.sum(db, axis=0), mask=there)

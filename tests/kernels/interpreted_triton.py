@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 
 from lrnn_cli.kernels import dispatch, triton
 from lrnn_cli.kernels.families import FAMILIES
+from lrnn_cli.kernels.layer_norm import layer_norm
 from tests.kernels.support import FAMILY, INPUTS, draw, plant_zeros, value_and_gradients
 from tests.kernels.test_engines import agree
+from tests.kernels.test_layer_norm import agree as norms_agree
 
 LAW = settings(max_examples=25, phases=[Phase.explicit, Phase.generate])  # shrinking takes too long here
 CPU = torch.device("cpu")
@@ -101,12 +103,39 @@ def test_projections_in_two_parts(n, monkeypatch):
     monkeypatch.setattr(triton, "CHUNK_BYTES", 1)
     agree(draw(n, 19, 3, 5, 2, seed=n, dtype=torch.float32), "triton", 1e-5, family="spder", **SIGMA)
     t = draw(n, 19, 1, 1, 1, seed=n, dtype=torch.float32)[0].detach()
-    high, same, low = triton.split(t, second=False).chunk(3, 1)
+    high, same, low = (part[:, :19] for part in triton.split(t, second=False).split(20, 1))
+    assert not triton.split(t, second=False)[:, 19::20].any()  # the zeros in between
     assert torch.equal(high, same) and torch.equal(high + low, t)
     assert not (high.contiguous().view(torch.int32) & 0x1FFF).any()  # 10 bits of the mantissa are left
     assert float((low / t).abs().max()) <= 2.0**-11
-    second = triton.split(t, second=True).chunk(3, 1)
+    second = [part[:, :19] for part in triton.split(t, second=True).split(20, 1)]
     assert torch.equal(second[0], high) and torch.equal(second[1], low) and torch.equal(second[2], high)
+
+
+def test_projections_are_kept_only_when_they_fit(monkeypatch):
+    inputs = draw(40, 9, 2, 5, 1, seed=0, dtype=torch.float32)
+    for limit, kept in ((2**20, 7), (1, 6)):
+        monkeypatch.setattr(triton, "CHUNK_BYTES", limit)
+        phi = dispatch.product_layer(*inputs, family="spder", engine="triton", **SIGMA)
+        assert len(phi.grad_fn.saved_tensors) == kept
+
+
+@pytest.mark.parametrize("n", [0, 1, 5, 70])
+@pytest.mark.parametrize("size", [1, 2, 17, 64])
+def test_layer_norm(n, size):
+    generator = torch.Generator().manual_seed(n)
+    x, weight, bias = (torch.randn(shape, generator=generator) for shape in [(n, size), (size,), (size,)])
+    norms_agree(x + torch.linspace(-4, 4, size), weight, bias, "triton")
+
+
+def test_layer_norm_keeps_nan_and_leaves_wide_rows_to_torch(monkeypatch):
+    x = torch.tensor([[1.0, float("nan"), 2.0], [1.0, 2.0, 4.0]])
+    y = layer_norm(x, torch.ones(3), torch.zeros(3), eps=1e-5, engine="triton")
+    assert y[0].isnan().all() and y[1].isfinite().all()
+    monkeypatch.setattr(triton, "WIDEST_NORM", 2)
+    assert not triton.can_norm(x) and triton.can_norm(x[:, :2])
+    wide = layer_norm(x[1:], torch.ones(3), torch.zeros(3), eps=1e-5, engine="triton")
+    torch.testing.assert_close(wide, y[1:])
 
 
 @pytest.mark.parametrize("n", [16, 33, 64])

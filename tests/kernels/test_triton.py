@@ -66,6 +66,17 @@ for kernel, more in ((triton_code.forward_kernel, "phi"), (triton_code.backward_
         source = ASTSource(kernel, signature=kinds, constexprs=constants)
         done = compile(source, target=GPUTarget("cuda", capability, 32), options={"num_warps": warps})
         assert done.asm["cubin"] and done.metadata.shared <= 64 * 1024
+for kernel, pointers, sizes, more in (
+    (triton_code.norm_forward_kernel, "x weight bias y moments", "n n_neurons", {"eps": "fp32"}),
+    (triton_code.norm_backward_kernel, "x weight moments dy dx sums", "n n_neurons", {}),
+    (triton_code.split_kernel, "t parts", "n d padded", {}),
+):
+    constants = {"SECOND": False, "B": 1024} if "parts" in pointers else {"BN": triton.NORM_ROWS, "BR": 256}
+    constants |= {"TURNS": triton.NORM_TURNS} if "sums" in pointers else {}
+    kinds = dict.fromkeys(pointers.split(), "*fp32") | dict.fromkeys(sizes.split(), "i32") | more
+    kinds |= dict.fromkeys(constants, "constexpr")
+    source = ASTSource(kernel, signature=kinds, constexprs=constants)
+    assert compile(source, target=GPUTarget("cuda", 90, 32)).asm["cubin"]
 print("compiled")
 """
 
