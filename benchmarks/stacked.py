@@ -61,13 +61,14 @@ class Bench:
     def separate(
         self, name: str, data: list[torch.Tensor], settings: FitSettings, engine: str
     ) -> tuple[float, list[float]]:
-        """Return seconds and final losses of one fit after the other."""
+        """Return seconds and final losses of one fit after the other, the networks being there."""
         runner = BlockRunner(self.device, threads=1)
+        networks = [self.network(name, seed, engine) for seed in range(len(data))]
         began, losses = time.perf_counter(), []
         for seed, values in enumerate(data):
             fit = settings.model_copy(update={"seed": seed})
             trainer = Trainer(
-                self.network(name, seed, engine), self.samples(values), fit, runner, lr=LR, lstsq=(),
+                networks[seed], self.samples(values), fit, runner, lr=LR, lstsq=(),
                 batch_points=self.side**2, fresh=lambda attempt: self.network(name, 1000 + attempt, engine),
             )  # fmt: skip
             for _ in trainer.run():
@@ -78,11 +79,10 @@ class Bench:
     def stacked(
         self, name: str, data: list[torch.Tensor], settings: FitSettings
     ) -> tuple[float, list[float]]:
-        """Return seconds and final losses of all fits at once."""
+        """Return seconds and final losses of all fits at once, the networks being there."""
+        networks = [self.network(name, seed, "reference") for seed in range(len(data))]
         began = time.perf_counter()
-        members = [
-            Member(self.network(name, k, "reference"), self.samples(v), seed=k) for k, v in enumerate(data)
-        ]
+        members = [Member(networks[k], self.samples(v), seed=k) for k, v in enumerate(data)]
         runner = BlockRunner(self.device, threads=1)
         fit_stacked(members, settings, runner, lr=LR, batch_points=self.side**2)
         return time.perf_counter() - began, [member.loss for member in members]

@@ -2,8 +2,9 @@
 
 Of a few inputs, that is coordinates, one kernel makes phi. Of more, the projection is a matrix product of the
 library, in chunks of points, so that memory does not grow with the batch, and the kernel does the rest.
-Backward, the projections are made again; one kernel writes dz, of which dW and dx are matrix products; of
-coordinates, which want no gradient, it sums up dW itself. Without a GPU the same kernels run in Triton's
+Backward, one kernel writes dz, of which dW and dx are matrix products; of coordinates, which want no
+gradient, it sums up dW itself. Projections and the products of the factors before each one are kept for it
+where they are small enough, and made again where not. Without a GPU the same kernels run in Triton's
 interpreter (`TRITON_INTERPRET=1`, set before the start), which is how they are tested; that is slow and for
 tests only.
 """
@@ -31,7 +32,7 @@ NORM_ROWS, NORM_TURNS = 4, 8  # rows of a tile of LayerNorm, and tiles that a pr
 WIDEST_NORM = 4096  # neurons: a program holds whole rows
 ALIGNED = 4  # float32 numbers: matrix products are fast where rows begin at multiples of 16 bytes
 NARROW = 8  # inputs up to which a projection is summed one by one, in full precision: coordinates
-CHUNK_BYTES = 2**29  # of the projections (points, D, R) of a chunk, up to which they are kept, and of dz
+CHUNK_BYTES = 2**29  # of a tensor (points, D, R) of a chunk; what needs no second chunk is kept
 SPLIT_FROM = 2**31  # FLOP of a projection from which splitting in parts pays
 OLDEST = (7, 0)  # compute capability that Triton needs
 PROBE_ERROR = 1e-4  # of the probe against the reference, relative to the largest number of each tensor
@@ -101,7 +102,8 @@ def _kernel(name: str) -> Any:
     return getattr(triton_code, name)
 
 
-def _launch(kernel: str, tensors: list[Tensor], d: int, components: int, n: int, **meta: Any) -> None:
+def _launch(kernel: str, tensors: list[Tensor], d: int, components: int, part: slice, **meta: Any) -> None:
+    n = part.stop - part.start
     n_factors, n_neurons = tensors[3].shape
     tile = TILES[kernel]
     grid = (-(-n // tile["BN"]), -(-n_neurons // tile["BR"]))
@@ -187,21 +189,23 @@ def _chunks(weight: Tensor, n: int) -> list[slice]:
 class _TritonLayer(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> Tensor:
-        inputs, constants, backward = [t.contiguous() for t in arguments[:6]], arguments[6], arguments[7]
+        inputs, (constants, backward, keep) = [t.contiguous() for t in arguments[:6]], arguments[6:]
         x, weight = inputs[:2]
         (n, d), components = x.shape, inputs[3].shape[0]
         phi = x.new_empty(n, weight.shape[1])
         narrow = d <= NARROW
         project = None if narrow else _Projection(weight, n)
-        parts = [slice(0, n)][: n > 0] if project is None else _chunks(weight, n)
+        parts = _chunks(weight, n)
+        keep = keep and len(parts) == 1
+        prefix = x.new_empty(n, *weight.shape[:2]) if keep else x
         z = x  # of few inputs none is needed
         for part in parts:
             if project is not None:
                 z = project.of(x[part])
-            tensors = [x[part], weight, z, *inputs[2:], phi[part]]
-            _launch("forward_kernel", tensors, d, components, part.stop - part.start, **constants)
+            tensors = [x[part], weight, z, *inputs[2:], prefix, phi[part]]
+            _launch("forward_kernel", tensors, d, components, part, **constants, KEPT=keep)
         ctx.constants, ctx.precision = constants, backward
-        ctx.save_for_backward(*inputs, *([z] if project is not None and len(parts) == 1 else []))
+        ctx.save_for_backward(*inputs, *([prefix, z] if keep else []))
         return phi
 
     @staticmethod
@@ -210,31 +214,36 @@ class _TritonLayer(torch.autograd.Function):
         inputs, kept = ctx.saved_tensors[:6], ctx.saved_tensors[6:]
         x, weight, bias, amplitude, frequency, _ = inputs
         (n, d), components, dphi = x.shape, amplitude.shape[0], dphi.contiguous()
-        dx = torch.empty_like(x) if ctx.needs_input_grad[0] else None
-        narrow = d <= NARROW
-        alone = narrow and dx is None  # nobody reads dz after the kernel
+        narrow, wants_dx = d <= NARROW, ctx.needs_input_grad[0]
+        alone = narrow and not wants_dx  # nobody reads dz after the kernel
         project = None if narrow or kept else _Projection(weight, n)
         products = None if alone else _Gradients(weight, ctx.precision)
         total = x.new_zeros(3 * components + (d if alone else 0), *bias.shape)
+        prefix, z = kept or (x, x)
+        dx = []
         for part in _chunks(weight, n):
             xs = x[part]
-            z = project.of(xs) if project is not None else kept[0] if kept else x
-            dz = xs.new_empty(len(xs), *bias.shape)
+            if project is not None:
+                z = project.of(xs)
+            dz = x if alone and kept else xs.new_empty(len(xs), *bias.shape)
             sums = xs.new_empty(-(-len(xs) // TILES["backward_kernel"]["BN"]), *total.shape)
-            tensors = [xs, weight, z, *inputs[2:], dphi[part], dz, sums]
-            _launch("backward_kernel", tensors, d, components, len(xs), **ctx.constants, ALONE=alone)
+            tensors = [xs, weight, z, *inputs[2:], prefix, dphi[part], dz, sums]
+            how = {**ctx.constants, "ALONE": alone, "KEPT": bool(kept)}
+            _launch("backward_kernel", tensors, d, components, part, **how)
             total += sums.sum(0)
             if products is not None:
                 products.add(dz.flatten(1), xs)
-                if dx is not None:
-                    dx[part] = products.of_inputs(dz.flatten(1))
+                if wants_dx:
+                    dx.append(products.of_inputs(dz.flatten(1)))
         if products is not None:
             dweight = products.of_weight()
         else:
             dweight = total[3 * components :].movedim(0, -1).contiguous()
         da, du_z, du = total[: 3 * components].unflatten(0, (3, components))
         dbias = (frequency * du).sum(0)
-        return dx, dweight.view_as(weight), dbias, da, torch.addcmul(du_z, bias, du), du, None, None
+        all_dx = (dx[0] if len(dx) == 1 else torch.cat([x[:0], *dx])) if wants_dx else None
+        dw = torch.addcmul(du_z, bias, du)
+        return all_dx, dweight.view_as(weight), dbias, da, dw, du, None, None, None
 
 
 def product_layer(
@@ -270,7 +279,8 @@ def product_layer(
         phi, (n, R).
     """
     constants = {"family": family, "gamma": gamma, "offset": offset, "centre": centre}
-    return _TritonLayer.apply(x, weight, bias, amplitude, frequency, phase, constants, backward)
+    inputs = (x, weight, bias, amplitude, frequency, phase)
+    return _TritonLayer.apply(*inputs, constants, backward, torch.is_grad_enabled())
 
 
 def can_norm(x: Tensor) -> bool:
