@@ -42,17 +42,16 @@ def launcher(layer: str, kernel: str, tile: tuple[int, ...], points: int) -> Any
     x, weight = inputs[:2]
     few = d <= triton.NARROW
     projected = [x, weight, x if few else torch.randn(points, n_factors, n_neurons, device="cuda")]
-    prefix = torch.randn(points, n_factors, n_neurons, device="cuda")
-    more: dict[str, Any] = {"KEPT": True}
+    more: dict[str, Any] = {}
     if kernel == "forward_kernel":
-        tensors = [*projected, *inputs[2:], prefix, torch.empty(points, n_neurons, device="cuda")]
+        tensors = [*projected, *inputs[2:], torch.empty(points, n_neurons, device="cuda")]
     else:
         blocks = -(-points // tile[0])
-        tensors = [*projected, *inputs[2:], prefix, torch.randn(points, n_neurons, device="cuda")]
+        tensors = [*projected, *inputs[2:], torch.randn(points, n_neurons, device="cuda")]
         tensors.append(torch.empty(points, n_factors, n_neurons, device="cuda"))
         tensors.append(torch.empty(blocks, 3 + (d if few else 0), n_factors, n_neurons, device="cuda"))
-        more["ALONE"] = few
-    return lambda: triton._launch(kernel, tensors, d, 1, slice(0, points), **CONSTANTS, **more)
+        more = {"ALONE": few}
+    return lambda: triton._launch(kernel, tensors, d, 1, points, **CONSTANTS, **more)
 
 
 def matrix_products(layer: str, points: int) -> dict[str, float]:
@@ -130,7 +129,7 @@ def main() -> None:
         for layer, points in itertools.product(LAYERS, map(int, args.points.split(",")))
         if LAYERS[layer][0] > triton.NARROW
     ]
-    print(save("tiles", {"rows": rows, "products": products}))
+    print(save("tiles_cuda", {"rows": rows, "products": products}))
     for product in products:
         print(product)
     for row in rows:

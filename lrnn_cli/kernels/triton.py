@@ -3,10 +3,9 @@
 Of a few inputs, that is coordinates, one kernel makes phi. Of more, the projection is a matrix product of the
 library, in chunks of points, so that memory does not grow with the batch, and the kernel does the rest.
 Backward, one kernel writes dz, of which dW and dx are matrix products; of coordinates, which want no
-gradient, it sums up dW itself. Projections and the products of the factors before each one are kept for it
-where they are small enough, and made again where not. Without a GPU the same kernels run in Triton's
-interpreter (`TRITON_INTERPRET=1`, set before the start), which is how they are tested; that is slow and for
-tests only.
+gradient, it sums up dW itself. Projections are kept for it where they fit, and made again where not. Without
+a GPU the same kernels run in Triton's interpreter (`TRITON_INTERPRET=1`, set before the start), which is how
+they are tested; that is slow and for tests only.
 """
 
 import contextlib
@@ -32,7 +31,7 @@ NORM_ROWS, NORM_TURNS = 4, 8  # rows of a tile of LayerNorm, and tiles that a pr
 WIDEST_NORM = 4096  # neurons: a program holds whole rows
 ALIGNED = 4  # float32 numbers: matrix products are fast where rows begin at multiples of 16 bytes
 NARROW = 8  # inputs up to which a projection is summed one by one, in full precision: coordinates
-CHUNK_BYTES = 2**29  # of a tensor (points, D, R) of a chunk; what needs no second chunk is kept
+CHUNK_BYTES = 2**29  # of the projections (points, D, R) of a chunk, up to which they are kept, and of dz
 SPLIT_FROM = 2**31  # FLOP of a projection from which splitting in parts pays
 OLDEST = (7, 0)  # compute capability that Triton needs
 PROBE_ERROR = 1e-4  # of the probe against the reference, relative to the largest number of each tensor
@@ -102,8 +101,7 @@ def _kernel(name: str) -> Any:
     return getattr(triton_code, name)
 
 
-def _launch(kernel: str, tensors: list[Tensor], d: int, components: int, part: slice, **meta: Any) -> None:
-    n = part.stop - part.start
+def _launch(kernel: str, tensors: list[Tensor], d: int, components: int, n: int, **meta: Any) -> None:
     n_factors, n_neurons = tensors[3].shape
     tile = TILES[kernel]
     grid = (-(-n // tile["BN"]), -(-n_neurons // tile["BR"]))
@@ -195,17 +193,16 @@ class _TritonLayer(torch.autograd.Function):
         phi = x.new_empty(n, weight.shape[1])
         narrow = d <= NARROW
         project = None if narrow else _Projection(weight, n)
-        parts = _chunks(weight, n)
-        keep = keep and len(parts) == 1
-        prefix = x.new_empty(n, *weight.shape[:2]) if keep else x
+        parts = [slice(0, n)][: n > 0] if project is None else _chunks(weight, n)
         z = x  # of few inputs none is needed
         for part in parts:
             if project is not None:
                 z = project.of(x[part])
-            tensors = [x[part], weight, z, *inputs[2:], prefix, phi[part]]
-            _launch("forward_kernel", tensors, d, components, part, **constants, KEPT=keep)
+            tensors = [x[part], weight, z, *inputs[2:], phi[part]]
+            _launch("forward_kernel", tensors, d, components, part.stop - part.start, **constants)
         ctx.constants, ctx.precision = constants, backward
-        ctx.save_for_backward(*inputs, *([prefix, z] if keep else []))
+        keep = keep and project is not None and len(parts) == 1
+        ctx.save_for_backward(*inputs, *([z] if keep else []))
         return phi
 
     @staticmethod
@@ -219,17 +216,14 @@ class _TritonLayer(torch.autograd.Function):
         project = None if narrow or kept else _Projection(weight, n)
         products = None if alone else _Gradients(weight, ctx.precision)
         total = x.new_zeros(3 * components + (d if alone else 0), *bias.shape)
-        prefix, z = kept or (x, x)
         dx = []
         for part in _chunks(weight, n):
             xs = x[part]
-            if project is not None:
-                z = project.of(xs)
-            dz = x if alone and kept else xs.new_empty(len(xs), *bias.shape)
+            z = project.of(xs) if project is not None else kept[0] if kept else x
+            dz = xs.new_empty(len(xs), *bias.shape)
             sums = xs.new_empty(-(-len(xs) // TILES["backward_kernel"]["BN"]), *total.shape)
-            tensors = [xs, weight, z, *inputs[2:], prefix, dphi[part], dz, sums]
-            how = {**ctx.constants, "ALONE": alone, "KEPT": bool(kept)}
-            _launch("backward_kernel", tensors, d, components, part, **how)
+            tensors = [xs, weight, z, *inputs[2:], dphi[part], dz, sums]
+            _launch("backward_kernel", tensors, d, components, len(xs), **ctx.constants, ALONE=alone)
             total += sums.sum(0)
             if products is not None:
                 products.add(dz.flatten(1), xs)

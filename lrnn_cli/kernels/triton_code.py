@@ -1,10 +1,9 @@
 """Device code of the product layer for Triton; `triton.py` launches it. Importing this imports triton.
 
 A program works on BN points and BR neurons and goes through the factors one after the other: the projection,
-summed up over FEW inputs or, FEW = 0, read; the components; the running product. The backward pass goes from
-the last factor to the first, with prefix products and suffix products: a factor may be 0, so nothing is
-divided. Prefix products come from the forward pass, where they are KEPT (n, D, R), or are made again, and
-wait in the place of dz (n, D, R). Projections are here without the bias, which moves into the phase:
+summed up over FEW inputs or, FEW = 0, read; the components; the running product. The backward pass writes
+dz (n, D, R), in whose place the prefix products wait for the suffix products: a factor may be 0, so nothing
+is divided. Projections are here without the bias, which moves into the phase:
 w (z + b) + c = w z + (w b + c). n points, d inputs, D factors, R neurons, M components; x (n, d),
 weight (D, R, d), bias (D, R), amplitude, frequency, phase (M, D, R), z (n, D, R), all contiguous float32.
 """
@@ -130,11 +129,11 @@ def _component(amplitude, frequency, phase, place, b, col_mask):
 
 @triton.jit(do_not_specialize=["n"])
 def forward_kernel(
-    x, weight, z, bias, amplitude, frequency, phase, prefix, phi,
+    x, weight, z, bias, amplitude, frequency, phase, phi,
     n, d, n_factors, n_neurons, n_components, gamma, offset, centre,
-    FAMILY: tl.constexpr, FEW: tl.constexpr, BN: tl.constexpr, BR: tl.constexpr, KEPT: tl.constexpr,
+    FAMILY: tl.constexpr, FEW: tl.constexpr, BN: tl.constexpr, BR: tl.constexpr,
 ):  # fmt: skip
-    """Write phi (n, R) and, when KEPT, the products of the factors before each one to `prefix` (n, D, R)."""
+    """Write phi (n, R)."""
     start = tl.program_id(0).to(tl.int64) * BN
     size = n_factors * n_neurons
     rows = tl.arange(0, BN)
@@ -144,7 +143,6 @@ def forward_kernel(
     mask = row_mask[:, None] & col_mask[None, :]
     x += start * d
     z += start * size
-    prefix += start * size
     phi += start * n_neurons
     tile = rows[:, None] * size + cols[None, :]
     product = tl.full((BN, BR), 1.0, dtype=tl.float32)
@@ -152,8 +150,6 @@ def forward_kernel(
         lines = j * n_neurons + cols
         at = tile + j * n_neurons
         zj = _project(x, weight, z, rows, row_mask, col_mask, lines, at, mask, FEW)
-        if KEPT:
-            tl.store(prefix + at, product, mask=mask)
         b = tl.load(bias + lines, mask=col_mask, other=0.0)
         g = tl.zeros((BN, BR), dtype=tl.float32)
         for m in range(n_components):
@@ -166,10 +162,9 @@ def forward_kernel(
 
 @triton.jit(do_not_specialize=["n"])
 def backward_kernel(
-    x, weight, z, bias, amplitude, frequency, phase, prefix, dphi, dz, sums,
+    x, weight, z, bias, amplitude, frequency, phase, dphi, dz, sums,
     n, d, n_factors, n_neurons, n_components, gamma, offset, centre,
     FAMILY: tl.constexpr, FEW: tl.constexpr, BN: tl.constexpr, BR: tl.constexpr, ALONE: tl.constexpr,
-    KEPT: tl.constexpr,
 ):  # fmt: skip
     """Write dz (n, D, R), and the sums over the points of a block to `sums` (blocks, lines, D, R).
 
@@ -185,7 +180,6 @@ def backward_kernel(
     mask = row_mask[:, None] & col_mask[None, :]
     x += start * d
     z += start * size
-    prefix += start * size
     dz += start * size
     dphi += start * n_neurons
     n_lines = 3 * n_components
@@ -194,32 +188,27 @@ def backward_kernel(
     sums += tl.program_id(0).to(tl.int64) * n_lines * size
     tile = rows[:, None] * size + cols[None, :]
     upstream = tl.load(dphi + rows[:, None] * n_neurons + cols[None, :], mask=mask, other=0.0)
-    upstream *= gamma
-    if not KEPT:
-        before = upstream
-        for j in range(n_factors):
-            lines = j * n_neurons + cols
-            at = tile + j * n_neurons
-            zj = _project(x, weight, z, rows, row_mask, col_mask, lines, at, mask, FEW)
-            tl.store(dz + at, before, mask=mask)
-            b = tl.load(bias + lines, mask=col_mask, other=0.0)
-            g = tl.zeros((BN, BR), dtype=tl.float32)
-            for m in range(n_components):
-                a, w, c = _component(amplitude, frequency, phase, m * size + lines, b, col_mask)
-                value, _ = activation(w * zj + c, FAMILY)
-                g += a * (value - centre)
-            before *= offset + gamma * g
-        tl.debug_barrier()  # what is read below may have been written by other threads of the program
+    before = upstream * gamma
+    for j in range(n_factors):
+        lines = j * n_neurons + cols
+        at = tile + j * n_neurons
+        zj = _project(x, weight, z, rows, row_mask, col_mask, lines, at, mask, FEW)
+        tl.store(dz + at, before, mask=mask)
+        b = tl.load(bias + lines, mask=col_mask, other=0.0)
+        g = tl.zeros((BN, BR), dtype=tl.float32)
+        for m in range(n_components):
+            a, w, c = _component(amplitude, frequency, phase, m * size + lines, b, col_mask)
+            value, _ = activation(w * zj + c, FAMILY)
+            g += a * (value - centre)
+        before *= offset + gamma * g
+    tl.debug_barrier()  # what is read below may have been written by other threads of the program
     after = tl.full((BN, BR), 1.0, dtype=tl.float32)
     for i in range(n_factors):
         j = n_factors - 1 - i
         lines = j * n_neurons + cols
         at = tile + j * n_neurons
         zj = _project(x, weight, z, rows, row_mask, col_mask, lines, at, mask, FEW)
-        if KEPT:
-            dg = upstream * tl.load(prefix + at, mask=mask, other=0.0) * after
-        else:
-            dg = tl.load(dz + at, mask=mask, other=0.0) * after
+        dg = tl.load(dz + at, mask=mask, other=0.0) * after
         b = tl.load(bias + lines, mask=col_mask, other=0.0)
         g = tl.zeros((BN, BR), dtype=tl.float32)
         dzj = tl.zeros((BN, BR), dtype=tl.float32)

@@ -53,12 +53,12 @@ COMPILE = """
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
 from lrnn_cli.kernels import triton_code, triton
-pointers = "x weight z bias amplitude frequency phase prefix"
+pointers = "x weight z bias amplitude frequency phase"
 for kernel, more in ((triton_code.forward_kernel, "phi"), (triton_code.backward_kernel, "dphi dz sums")):
     for few, capability in ((0, 90), (2, 80), (0, 75)):
         tile = dict(triton.TILES[kernel.__name__])
         warps = tile.pop("num_warps")
-        constants = {"FAMILY": "spder", "FEW": few, "KEPT": capability == 90, **tile}
+        constants = {"FAMILY": "spder", "FEW": few, **tile}
         constants |= {"ALONE": few > 0} if more != "phi" else {}
         kinds = dict.fromkeys(f"{pointers} {more}".split(), "*fp32")
         kinds |= dict.fromkeys("n d n_factors n_neurons n_components".split(), "i32")
