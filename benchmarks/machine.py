@@ -1,6 +1,7 @@
 """What all benchmarks share: where the numbers were taken, and how they are stored."""
 
 import json
+import platform
 import statistics
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ def machine() -> dict[str, Any]:
         "processor": device_name(torch.device("cpu")),
         "cores": resolve_threads(None),
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "env": environment(),
+        "env": {**environment(), "platform": f"{platform.system()}-{platform.machine()}"},
         "packages": package_versions(),
         "taken_utc": utc_now(),
     }

@@ -7,6 +7,7 @@ from lrnn_cli.fitting.blocks import BlockRunner
 from lrnn_cli.fitting.device_steps import READ_EVERY
 from lrnn_cli.fitting.settings import FitSettings
 from lrnn_cli.fitting.stacked import Member, fit_stacked
+from lrnn_cli.kernels import triton
 from lrnn_cli.kernels.dispatch import product_layer
 from lrnn_cli.kernels.families import FAMILIES
 from lrnn_cli.kernels.layer_norm import layer_norm
@@ -96,6 +97,24 @@ def test_triton_on_many_shapes(shape, wants_dx):
         assert mine.shape == true.shape
         if true.numel():
             assert float((mine - true).abs().max()) <= 2e-5 * max(1.0, float(true.abs().max()))
+
+
+@pytest.mark.parametrize("d", [9, 106, 156])
+def test_projections_in_two_parts_and_chunks(d, monkeypatch):
+    monkeypatch.setattr(triton, "SPLIT_FROM", 0)
+    monkeypatch.setattr(triton, "CHUNK_BYTES", 2**20)
+    inputs = [t.detach().cuda() for t in draw(1500, d, 4, 106, 1, seed=2, dtype=torch.float32)]
+    inputs[1] /= d**0.5
+    constants = {"family": "spder", "gamma": 0.5, "offset": 1.0, "centre": 0.1}
+    for backward, tolerance in (("full", 2e-5), ("tf32", 3e-3)):
+        results = []
+        for engine, dtype in (("triton", torch.float32), ("reference", torch.float64)):
+            leaves = [t.to(dtype).requires_grad_() for t in inputs]
+            phi = product_layer(*leaves, engine=engine, backward=backward, **constants)
+            results.append([phi.detach(), *torch.autograd.grad(phi.square().sum(), leaves)])
+        for k, (mine, true) in enumerate(zip(*results, strict=True)):
+            allowed = 2e-5 if k == 0 else tolerance  # values are never rounded
+            assert float((mine - true).abs().max()) <= allowed * max(1.0, float(true.abs().max()))
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (1, 1), (1000, 106), (777, 156), (65, 1025)], ids=str)

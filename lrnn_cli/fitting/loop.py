@@ -124,6 +124,8 @@ class Trainer:
             settings.optimizer, self.model, self.lr, beta2=settings.beta2, on_device=on_device
         )
         if on_device:
+            if self.device_steps is not None:
+                self.device_steps.work.forget()  # the graph of a network that is given up holds memory
             self.device_steps = DeviceSteps(
                 self.model, self.samples, self.runner, optimizer, clip_norm=settings.clip_norm
             )

@@ -16,7 +16,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -49,7 +49,7 @@ class Member:
         seed: of its batches.
         loss: of the final weights over all points, normalised; NaN before the fit.
         trouble: why it has to be fitted alone; empty when it went well.
-        snapshot: smoothed loss and weights, those of all networks, when it was last well.
+        good_loss: smoothed loss of the state that is kept to go back to; infinite where there is none.
     """
 
     model: CoordinateModel
@@ -57,7 +57,7 @@ class Member:
     seed: int
     loss: float = math.nan
     trouble: str = ""
-    snapshot: tuple[float, list[Tensor]] | None = field(default=None, repr=False)
+    good_loss: float = math.inf
 
 
 def fit_stacked(
@@ -136,18 +136,21 @@ def fit_stacked(
                 listener(k, Step(past + 1, losses[k], psnr, past_rate, seconds, speed, past / steps, event))
             event = None
         if stack.on_device or step % SNAPSHOT_EVERY == 0:
-            state = stack.state()
-            for member, guard in zip(members, guards, strict=True):
-                if not member.trouble and guard.smooth_loss <= 1.2 * guard.best_loss:
-                    member.snapshot = guard.smooth_loss, state
+            good = [
+                k
+                for k, (member, guard) in enumerate(zip(members, guards, strict=True))
+                if not member.trouble and guard.smooth_loss <= 1.2 * guard.best_loss
+            ]
+            stack.keep(good)
+            for k in good:
+                members[k].good_loss = guards[k].smooth_loss
         if not stack.on_device:
             stack.update(rate)
         unread.clear()
     for k, member in enumerate(members):
         stack.give_back(k, member.model)
         if not member.trouble:
-            _finish(k, member, runner, "end" in lstsq)
-        member.snapshot = None
+            _finish(member, stack.kept(k), runner, "end" in lstsq)
     return True
 
 
@@ -167,13 +170,13 @@ def _check(members: Sequence[Member], settings: FitSettings, lstsq: Sequence[str
         raise ConfigError("a stack takes signals of one number of points and channels")
 
 
-def _finish(k: int, member: Member, runner: BlockRunner, solve: bool) -> None:
+def _finish(member: Member, good: list[Tensor], runner: BlockRunner, solve: bool) -> None:
     """Solve the output layer where asked, then keep the better of the last and the last good state."""
     model, samples = member.model, member.samples
     loss = solve_head(model, samples, runner, None)[1] if solve else training_loss(model, samples, runner)
-    if member.snapshot is not None and not loss <= 1.05 * member.snapshot[0]:
+    if not loss <= 1.05 * member.good_loss:
         last = [p.detach().clone() for p in model.parameters()]
-        _assign(model, [weights[k] for weights in member.snapshot[1]])
+        _assign(model, good)
         earlier = training_loss(model, samples, runner)
         if earlier < loss or not math.isfinite(loss):
             loss = earlier
@@ -186,6 +189,15 @@ def _assign(model: CoordinateModel, weights: Sequence[Tensor]) -> None:
     with torch.no_grad():
         for parameter, value in zip(model.parameters(), weights, strict=True):
             parameter.copy_(value)
+
+
+def _all_coords(samples: Sequence[Samples]) -> Tensor:
+    """Return the coordinates of all points (K, n, d), stored once where all networks have the same."""
+    every = torch.arange(samples[0].n_points, device=samples[0].targets.device)
+    first = samples[0].coords(every)
+    if all(torch.equal(one.coords(every), first) for one in samples[1:]):
+        return first.expand(len(samples), *first.shape)
+    return torch.stack([one.coords(every) for one in samples])
 
 
 class _Stack:
@@ -215,9 +227,11 @@ class _Stack:
             for key, _ in first.named_buffers()
         }
         self.parameters = dict(model.named_parameters())
+        self.saved = [p.detach().clone() for p in self.parameters.values()]
         self.targets = torch.stack([m.samples.targets for m in members])
-        every = torch.arange(self.targets.shape[1], device=self.targets.device)
-        self.coords = torch.stack([m.samples.coords(every) for m in members])
+        for k, member in enumerate(members):  # no second copy of the data
+            member.samples.targets = self.targets[k]
+        self.coords = _all_coords([m.samples for m in members])
         self.numbers = torch.arange(len(members), device=self.targets.device)[:, None]
         self.going = torch.ones_like(self.targets[:, 0, 0])  # 0 for a network that was taken out
         self.found: list[Tensor] = []  # losses and norms (2, K) of the steps that were not read
@@ -292,12 +306,18 @@ class _Stack:
         return self._step.told()
 
     def take_out(self, k: int) -> None:
-        """Leave the weights of a network as they are from now on."""
+        """Give a network no gradient from now on."""
         self.going[k] = 0.0
 
-    def state(self) -> list[Tensor]:
-        """Return a copy of all weights, (K, …) each."""
-        return [p.detach().clone() for p in self.parameters.values()]
+    def keep(self, good: list[int]) -> None:
+        """Keep the weights of these networks, to go back to."""
+        with torch.no_grad():
+            for saved, parameter in zip(self.saved, self.parameters.values(), strict=True):
+                saved[good] = parameter[good]
+
+    def kept(self, k: int) -> list[Tensor]:
+        """Return the weights that were kept of a network."""
+        return [saved[k] for saved in self.saved]
 
     def give_back(self, k: int, model: CoordinateModel) -> None:
         """Write the weights of one network into its model."""

@@ -11,6 +11,7 @@ they are tested; that is slow and for tests only.
 import contextlib
 import importlib.util
 import os
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -66,25 +67,42 @@ def obstacle(family: str, dtype: torch.dtype, device: torch.device) -> str | Non
 
 @lru_cache
 def _failure(device: torch.device) -> str | None:
-    """Run a tiny layer on a device; return what is wrong, None when it works."""
-    generator = torch.Generator().manual_seed(0)
-    component = (1, 2, 3)
-    shapes = [(5, 9), (2, 3, 9), (2, 3), component, component, component]
-    inputs = [torch.randn(s, generator=generator).to(device).requires_grad_() for s in shapes]
-    constants: dict[str, Any] = {"family": "spder", "gamma": 0.7, "offset": 1.0, "centre": 0.1}
-    results = []
+    """Run tiny layers and a norm on a device; return what is wrong, None when all kernels work."""
     try:
-        for layer in (product_layer, reference.product_layer):
-            with torch.enable_grad():
-                phi = layer(*inputs, **constants)
-                results.append([phi.detach(), *torch.autograd.grad(phi.sum(), inputs)])
+        wrong = [name for name, pairs in _trials(device) if not all(_close(*pair) for pair in pairs)]
     except Exception as error:  # a toolchain fails in more ways than can be listed; the reason is shown
         first = (str(error).splitlines() or [""])[0][:200]
         return f"Triton failed on this machine ({type(error).__name__}: {first})"
-    for found, expected in zip(*results, strict=True):
-        if not bool((found - expected).abs().max() <= PROBE_ERROR * expected.abs().max().clamp(min=1)):
-            return "the Triton kernel gave wrong numbers on this machine"
-    return None
+    return f"the Triton kernel of {wrong[0]} gave wrong numbers on this machine" if wrong else None
+
+
+def _close(found: Tensor, expected: Tensor) -> bool:
+    return bool((found - expected).abs().max() <= PROBE_ERROR * expected.abs().max().clamp(min=1))
+
+
+def _trials(device: torch.device) -> Iterator[tuple[str, list[tuple[Tensor, Tensor]]]]:
+    """Yield what every kernel computes beside what it should, by its name."""
+    generator = torch.Generator().manual_seed(0)
+    draw = lambda *shape: torch.randn(shape, generator=generator).to(device).requires_grad_()  # noqa: E731
+    constants: dict[str, Any] = {"family": "spder", "gamma": 0.7, "offset": 1.0, "centre": 0.1}
+    for name, d in (("coordinates", 2), ("hidden layers", NARROW + 1)):
+        inputs = [draw(5, d), draw(2, 3, d), draw(2, 3), *[draw(1, 2, 3) for _ in range(3)]]
+        wanted = inputs[1:] if d == 2 else inputs  # coordinates want no gradient
+        inputs[0].requires_grad_(d != 2)
+        results = []
+        for layer in (product_layer, reference.product_layer):
+            with torch.enable_grad():
+                phi = layer(*inputs, **constants)
+                results.append([phi.detach(), *torch.autograd.grad(phi.sum(), wanted)])
+        yield name, list(zip(*results, strict=True))
+    x, weight, bias = draw(5, 3).detach(), draw(3), draw(3)
+    y, moments = norm_forward(x, weight.detach(), bias.detach(), 1e-5)
+    with torch.enable_grad():
+        leaf = x.clone().requires_grad_()
+        expected = torch.nn.functional.layer_norm(leaf, (3,), weight, bias, 1e-5)
+        gradients = torch.autograd.grad(expected.square().sum(), (leaf, weight, bias))
+    found = norm_backward(x, weight.detach(), moments, 2 * expected.detach())
+    yield "LayerNorm", [(y, expected.detach()), *zip(found, gradients, strict=True)]
 
 
 def _on(device: torch.device) -> contextlib.AbstractContextManager[Any]:

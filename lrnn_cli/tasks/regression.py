@@ -88,8 +88,8 @@ class Plan:
 def auto_batch(n_points: int, device: torch.device) -> int:
     """Return the points per step of `--batch-points auto`.
 
-    On the CPU a 32nd of the signal, from 1024 to 8192; on a GPU, where a step of so few points takes about as
-    long as one of four times as many, an eighth, from 1024 to 65,536 (docs/performance.md).
+    On the CPU a 32nd of the signal, from 1024 to 8192. On a GPU an eighth, from 1024 to 65,536: a step of
+    8192 points takes less than twice as long as one of 2048, and gets further (docs/performance.md).
     """
     part, largest = (8, 2**16) if device.type == "cuda" else (32, 2**13)
     return min(n_points, max(1024, min(largest, n_points // part)))

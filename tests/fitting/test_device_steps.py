@@ -141,6 +141,24 @@ def test_a_graph_that_cannot_be_recorded_is_told(launched, monkeypatch):
     assert trainer.step == 30
 
 
+def test_work_that_failed_was_no_warm_up(monkeypatch):
+    """Memory may run out while warming up: what the optimiser sets up must not be part of the graph."""
+    did = []
+
+    def work():
+        did.append("work")
+        if len(did) <= 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    recorded = Recorded(work, torch.device("cuda"))
+    monkeypatch.setattr(Recorded, "_aside", lambda self: self.work())  # there are no streams here
+    monkeypatch.setattr(Recorded, "_record", lambda self: did.append("record"))
+    runner = BlockRunner(CPU, block_points=1024)
+    for _ in range(4):
+        runner.with_less_memory(recorded)
+    assert did == ["work"] * 6 + ["record", "work"]
+
+
 def test_a_graph_is_recorded_after_warming_up_and_played(launched, monkeypatch):
     trainer = make_trainer(picture(), steps=10)
     played = []

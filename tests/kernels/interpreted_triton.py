@@ -19,7 +19,7 @@ SIGMA = {"gamma": 0.6, "offset": 1.0, "centre": 0.2}
 
 @pytest.fixture(autouse=True, scope="module")
 def small_tiles():
-    """Tiles as small as `tl.dot` takes, so that small shapes have several of them."""
+    """Small tiles, so that small shapes have several of them."""
     before = {name: dict(tile) for name, tile in triton.TILES.items()}
     for tile in triton.TILES.values():
         tile.update(BN=16, BR=16)

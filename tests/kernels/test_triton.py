@@ -149,9 +149,22 @@ def test_without_a_gpu(monkeypatch):
     assert choose(device=CPU).name in ("compiled", "fused")
 
 
+def torch_norm(x, weight, bias, eps):
+    moments = torch.stack([x.mean(1), (x.var(1, correction=0) + eps).rsqrt()], 1)
+    return torch.nn.functional.layer_norm(x, weight.shape, weight, bias, eps), moments
+
+
+def torch_norm_gradients(x, weight, moments, dy):
+    leaves = [t.clone().requires_grad_() for t in (x, weight, torch.zeros_like(weight))]
+    y = torch.nn.functional.layer_norm(leaves[0], weight.shape, *leaves[1:], 1e-5)
+    return torch.autograd.grad(y, leaves, dy)
+
+
 def probe(monkeypatch, layer):
     """What the trial run says of a layer in place of the kernels."""
     monkeypatch.setattr(triton, "product_layer", layer)
+    monkeypatch.setattr(triton, "norm_forward", torch_norm)
+    monkeypatch.setattr(triton, "norm_backward", torch_norm_gradients)
     return triton._failure.__wrapped__(CPU)
 
 
@@ -168,7 +181,10 @@ def test_the_trial_run(monkeypatch):
 
     for wrong in (1.001, torch.nan):
         found = probe(monkeypatch, lambda *t, wrong=wrong, **c: reference.product_layer(*t, **c) * wrong)
-        assert found == "the Triton kernel gave wrong numbers on this machine"
+        assert found == "the Triton kernel of coordinates gave wrong numbers on this machine"
+    monkeypatch.setattr(sys.modules[__name__], "torch_norm_gradients", lambda x, w, m, dy: (dy, w, w))
+    found = probe(monkeypatch, reference.product_layer)
+    assert found == "the Triton kernel of LayerNorm gave wrong numbers on this machine"
 
 
 def test_a_model_told_to_use_it_still_runs_on_the_cpu(monkeypatch):
