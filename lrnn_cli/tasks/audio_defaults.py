@@ -21,6 +21,8 @@ from lrnn_cli.tasks.segments import cut
 
 LOWEST = 30.0  # angular frequency for silence, constants and the shortest clips
 PRODUCT_MODELS = ("lrnn",)  # products of factors make sums and differences of their frequencies
+# rad per half span: with a higher first frequency these two do not start in a minute (docs/audio.md)
+HIGHEST = {"siren": 4000.0, "spder": 4000.0}
 LSTSQ = ("end",)  # the start of the output layer is good as drawn, and a pass over a long sound is dear
 BATCH = 2048  # points per step: on the CPU many small steps go further than few large ones
 FADE_S = 0.02
@@ -41,19 +43,19 @@ class Spectrum:
         return cls(centroid(frequencies, power), occupied_part(power, 0.99))
 
 
-def base_frequency(spectrum: Spectrum, duration_s: float, *, products: bool) -> float:
+def base_frequency(spectrum: Spectrum, duration_s: float, model: str) -> float:
     """Return the first layer's omega in radians per half span.
 
     It is π T times the spectral centroid for networks of products, which make higher tones as sums, and
-    twice that for others.
+    twice that for others, from `LOWEST` to the model's `HIGHEST`.
 
     Args:
         spectrum: of the sound.
         duration_s: T, the time that one network spans.
-        products: whether the model multiplies its first-layer functions.
+        model: its name in the catalog.
     """
-    hertz = spectrum.centroid_hz * (1 if products else 2)
-    return max(LOWEST, math.pi * hertz * duration_s)
+    hertz = spectrum.centroid_hz * (1 if model in PRODUCT_MODELS else 2)
+    return min(max(LOWEST, math.pi * hertz * duration_s), HIGHEST.get(model, math.inf))
 
 
 def with_frequencies(choice: ModelChoice, spectrum: Spectrum, duration_s: float) -> ModelChoice:
@@ -62,7 +64,7 @@ def with_frequencies(choice: ModelChoice, spectrum: Spectrum, duration_s: float)
     That is `omega_first`, or for `fourier` the `scale`, in periods per unit of t.
     """
     fields = config_class(choice.name).model_fields
-    omega = base_frequency(spectrum, duration_s, products=choice.name in PRODUCT_MODELS)
+    omega = base_frequency(spectrum, duration_s, choice.name)
     found = {"scale": omega / (2 * math.pi)} if choice.name == "fourier" else {"omega_first": omega}
     options: dict[str, Any] = {key: float(f"{value:.6g}") for key, value in found.items() if key in fields}
     return choice.model_copy(update={"options": {**options, **choice.options}})
