@@ -21,6 +21,7 @@ from lrnn_cli.tasks.segments import cut
 
 LOWEST = 30.0  # angular frequency for silence, constants and the shortest clips
 PRODUCT_MODELS = ("lrnn",)  # products of factors make sums and differences of their frequencies
+LARGEST = 1e5  # rad per half span: no network takes more; a single one over minutes of sound comes here
 # rad per half span: with a higher first frequency these two do not start in a minute (docs/audio.md)
 HIGHEST = {"siren": 4000.0, "spder": 4000.0}
 LSTSQ = ("end",)  # the start of the output layer is good as drawn, and a pass over a long sound is dear
@@ -47,7 +48,7 @@ def base_frequency(spectrum: Spectrum, duration_s: float, model: str) -> float:
     """Return the first layer's omega in radians per half span.
 
     It is π T times the spectral centroid for networks of products, which make higher tones as sums, and
-    twice that for others, from `LOWEST` to the model's `HIGHEST`.
+    twice that for others, from `LOWEST` to the model's `HIGHEST`, else `LARGEST`.
 
     Args:
         spectrum: of the sound.
@@ -55,7 +56,7 @@ def base_frequency(spectrum: Spectrum, duration_s: float, model: str) -> float:
         model: its name in the catalog.
     """
     hertz = spectrum.centroid_hz * (1 if model in PRODUCT_MODELS else 2)
-    return min(max(LOWEST, math.pi * hertz * duration_s), HIGHEST.get(model, math.inf))
+    return min(max(LOWEST, math.pi * hertz * duration_s), HIGHEST.get(model, LARGEST))
 
 
 def with_frequencies(choice: ModelChoice, spectrum: Spectrum, duration_s: float) -> ModelChoice:
