@@ -27,6 +27,8 @@ LEVELS_DB = (25, 30, 35, 40, 42, 45, 50)
 BATCH_RATES = (1e-3, 2e-3, 3e-3, 4e-3)
 FULL_RATES = (5e-4, 1e-3, 2e-3, 4e-3)
 FINALISTS = 2
+# as published: all points in every step, a constant rate, no least squares
+FULL = ("--batch-points", "full", "--schedule", "const", "--lstsq", "none", "--warmup", "0")
 
 
 def run(image: str, *options: str) -> dict[str, Any]:
@@ -128,7 +130,6 @@ def main() -> None:
     parser.add_argument("--params", default="200k")
     args = parser.parse_args()
     runs = Runs(args.image, args.time, args.params)
-    full = ["--batch-points", "full", "--schedule", "const", "--lstsq", "none", "--warmup", "0"]
     for name, options in {
         "lrnn": ["--model", "lrnn"],
         "siren, searched": ["--model", "siren", *searched("siren")],
@@ -136,7 +137,7 @@ def main() -> None:
         runs.record["rows"][name] = row(runs, options, args.seeds)
     for name, options, rates in (
         ("siren, random batches", ["--model", "siren"], BATCH_RATES),
-        ("siren, full batches", ["--model", "siren", *full], FULL_RATES),
+        ("siren, full batches", ["--model", "siren", *FULL], FULL_RATES),
     ):
         ways = [[*options, "--lr", str(rate)] for rate in rates]
         trials = [runs.get(way, 0)["psnr_db"] for way in ways]

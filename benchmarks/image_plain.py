@@ -12,12 +12,11 @@ import argparse
 import json
 from typing import Any
 
-from benchmarks.image import run
+from benchmarks.image import FULL, run
 from benchmarks.machine import RESULTS, save, spread
 
 IMAGE = "sample_data/camera256.png"
-PLAIN = ["--model", "siren", "--params", "200k", "--batch-points", "full", "--schedule", "const"]
-PLAIN += ["--lstsq", "none", "--warmup", "0"]
+PLAIN = ("--model", "siren", "--params", "200k", *FULL)
 
 
 def main() -> None:
