@@ -32,6 +32,7 @@ from benchmarks.training_variants import (
     LossAwareBatch,
     MuonAdam,
     RecordingSamples,
+    SoapAdam,
     rms_frequency,
 )
 from lrnn_cli.fitting.least_squares import training_loss
@@ -74,8 +75,12 @@ ROWS: dict[str, dict[str, Any]] = {
     "rate x 0.5": {"rate": 0.5},
     "least squares start": {"fit": {"lstsq": ("start",)}},
     "Muon on projections, rate x 6": {"muon": 6.0},
+    "SOAP on projections": {"soap": {}},
+    "SOAP on projections, rate x 2": {"soap": {"factor": 2.0}},
+    "Adam, beta2 0.99": {"fit": {"beta2": 0.99}},
+    "Adam, beta2 0.95": {"fit": {"beta2": 0.95}},
 }
-EXTRA = 6  # so many rows at the end of the table are run last, after all seeds of the others
+EXTRA = 10  # so many rows at the end of the table are run last, after all seeds of the others
 
 
 def picture(name: str) -> Signal:
@@ -139,6 +144,8 @@ def trainer_for(
         trainer.sampler = LossAwareBatch(samples, BATCH, row["loss_aware"], seed)
     if "muon" in row:
         trainer.optimizer = MuonAdam(base.model, trainer.lr, factor=row["muon"])
+    if "soap" in row:
+        trainer.optimizer = SoapAdam(base.model, trainer.lr, **row["soap"])
     if row.get("zero_head"):
         with torch.no_grad():
             base.model.head.weight.zero_()

@@ -4,10 +4,11 @@
 
 Every run is the real command, `lrnn fit-audio CLIP --segments 1 --threads 1`, in a process of its own.
 Learning rate and first frequency of each model are chosen on each clip: every model has as many trials as the
-others (`TRIALS`, seed 1000), of `--tune-seconds` each; a frequency is a factor on the one that the command
-takes from the clip's spectrum. The best trial by final MSE is run with seeds 0, 1, …. The MSE is that of the
-saved checkpoint over all samples at peak 1; the time to 1e-4 is read from the training log (running mean of
-the batches before each step). With `--jobs 2` two runs share the machine, one thread each.
+others (`TRIALS`, seed 1000), of `--tune-seconds` each; a frequency is a factor on pi T times the clip's
+spectral centroid, which is what the command suggests for LRNN. The best trial by final MSE is run with seeds
+0, 1, …. The MSE is that of the saved checkpoint over all samples at peak 1; the time to 1e-4 is read from the
+training log (running mean of the batches before each step). With `--jobs 2` two runs share the machine, one
+thread each.
 
 results/audio.json is stored after every run; an interrupted benchmark goes on from there. The table is
 results/audio.md.
@@ -34,11 +35,11 @@ MODELS = ("lrnn", "siren", "spder")
 TARGET_MSE = 1e-4
 TARGET_DB = -10 * math.log10(TARGET_MSE)
 TUNING_SEED = 1000
-# learning rate and factor on the first frequency; the first of each model is its default for sounds
+# learning rate and factor on pi T centroid; LRNN's default is the first of its list
 TRIALS: dict[str, tuple[tuple[float, float], ...]] = {
     "lrnn": ((1e-3, 1.0), (2e-3, 1.0), (5e-4, 1.0), (1e-3, 0.5), (1e-3, 0.2), (2e-3, 0.5)),
-    "siren": ((1e-3, 1.0), (5e-4, 1.0), (2e-4, 1.0), (5e-4, 0.5), (5e-4, 0.2), (2e-4, 0.2)),
-    "spder": ((1e-4, 1.0), (3e-4, 1.0), (1e-4, 0.5), (3e-4, 0.5), (3e-4, 0.2), (1e-4, 0.2)),
+    "siren": ((5e-4, 0.4), (5e-4, 1.0), (2e-4, 1.0), (2e-4, 0.4), (1e-3, 0.4), (5e-4, 0.2)),
+    "spder": ((3e-4, 0.4), (3e-4, 1.0), (1e-4, 1.0), (1e-4, 0.4), (1e-3, 0.4), (3e-4, 0.2)),
 }
 Run = dict[str, Any]
 
@@ -48,11 +49,9 @@ def call(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "lrnn_cli", *arguments], capture_output=True, text=True)
 
 
-def suggested_omega(clip: str, model: str, params: str) -> float:
-    """The first frequency that the command would take, in rad per half span."""
-    plan = call(
-        "fit-audio", clip, "--model", model, "--params", params, "--segments", "1", "--dry-run", "--json"
-    )
+def centroid_omega(clip: str, params: str) -> float:
+    """Pi T times the spectral centroid in rad per half span: the command's suggestion for LRNN."""
+    plan = call("fit-audio", clip, "--params", params, "--segments", "1", "--dry-run", "--json")
     if plan.returncode:
         raise SystemExit(plan.stderr)
     return float(json.loads(plan.stdout)["model"]["config"]["omega_first"])
@@ -60,7 +59,7 @@ def suggested_omega(clip: str, model: str, params: str) -> float:
 
 def key(run: Run) -> tuple[Any, ...]:
     """What tells one run from the others."""
-    return tuple(run[name] for name in ("clip", "model", "params", "seconds", "lr", "factor", "seed"))
+    return tuple(run[name] for name in ("clip", "model", "params", "seconds", "lr", "omega_first", "seed"))
 
 
 def first_second(log: list[dict[str, Any]], psnr_db: float) -> float | None:
@@ -68,13 +67,13 @@ def first_second(log: list[dict[str, Any]], psnr_db: float) -> float | None:
     return next((round(r["seconds"], 3) for r in log if (r.get("psnr_db") or -math.inf) >= psnr_db), None)
 
 
-def measure(run: Run, omega: float) -> Run:
+def measure(run: Run) -> Run:
     """Do one run and return it with its figures; `mse` is infinite when it failed."""
     with tempfile.TemporaryDirectory() as folder:
         done = call(
             "fit-audio", run["clip"], "--model", run["model"], "--params", run["params"],
             "--time", f"{run['seconds']}s", "--segments", "1", "--threads", "1", "--lr", str(run["lr"]),
-            "--omega-first", f"{omega * run['factor']:.6g}", "--seed", str(run["seed"]),
+            "--omega-first", f"{run['omega_first']:.6g}", "--seed", str(run["seed"]),
             "-o", f"{folder}/run", "--json", "-qq",
         )  # fmt: skip
         if done.returncode:
@@ -84,7 +83,6 @@ def measure(run: Run, omega: float) -> Run:
     found = record["metrics"]
     return {
         **run,
-        "omega_first": record["model"]["config"]["omega_first"],
         "n_params": record["model"]["params"],
         **{name: found[name] for name in ("mse", "psnr_db", "snr_db", "lsd_db", "rho_ag")},
         "seconds_to_1e-4": first_second([json.loads(line) for line in lines], TARGET_DB),
@@ -105,7 +103,6 @@ class Book:
         self.runs: list[Run] = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.exists() else []
         for run in self.runs:
             run["mse"] = math.inf if run["mse"] is None else run["mse"]
-        self.omegas: dict[tuple[str, str, str], float] = {}
 
     def get(self, wanted: Run) -> Run:
         """Return a run, done before or now."""
@@ -113,10 +110,7 @@ class Book:
             known = next((run for run in self.runs if key(run) == key(wanted)), None)
         if known:
             return known
-        of = (wanted["clip"], wanted["model"], wanted["params"])
-        if of not in self.omegas:
-            self.omegas[of] = suggested_omega(*of)
-        run = measure(wanted, self.omegas[of])
+        run = measure(wanted)
         with self.lock:
             self.runs.append(run)
             print(
@@ -200,11 +194,12 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     book, tuning_s = Book(args.store), args.tune_seconds or args.seconds
     pairs = [(clip, model) for clip in args.clips.split(",") for model in args.models.split(",")]
+    omegas = {clip: centroid_omega(clip, args.params) for clip in args.clips.split(",")}
 
     def wanted(clip: str, model: str, rate: float, factor: float, seed: int, seconds: float) -> Run:
         return {
             "clip": clip, "model": model, "params": args.params, "seconds": seconds, "lr": rate,
-            "factor": factor, "seed": seed,
+            "factor": factor, "omega_first": float(f"{omegas[clip] * factor:.6g}"), "seed": seed,
         }  # fmt: skip
 
     with ThreadPoolExecutor(args.jobs) as pool:

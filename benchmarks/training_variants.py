@@ -114,6 +114,84 @@ class MuonAdam(torch.optim.Adam):
             parameter.grad = gradient
 
 
+class SoapAdam(torch.optim.Adam):
+    """SOAP for the projections of the hidden layers, one matrix (R, d) per factor, Adam for all else.
+
+    L <- b L + (1 - b) G G^T and H <- b H + (1 - b) G^T G follow the gradients G; Adam works in the basis of
+    their eigenvectors, U^T G V, and its step is turned back. Every `every` steps one step of the QR algorithm
+    follows the bases. With `left` False only V is used.
+
+    Source: N. Vyas et al., SOAP: improving and stabilizing Shampoo using Adam, 2024.
+    """
+
+    def __init__(
+        self,
+        model: CoordinateModel,
+        lr: float,
+        *,
+        factor: float = 1.0,
+        memory: float = 0.95,
+        beta2: float = 0.95,
+        every: int = 10,
+        left: bool = True,
+    ) -> None:
+        """Sort the parameters; groups carry `factor`, as those of `fitting.optimizers`."""
+        groups: dict[tuple[bool, float], list[torch.nn.Parameter]] = {}
+        for key, parameter in model.named_parameters():
+            matrix = key.startswith("layers.") and key.endswith(".weight") and min(parameter.shape[-2:]) > 4
+            rate = model.rate_factor(key) * (factor if matrix and parameter.dim() > 1 else 1.0)
+            groups.setdefault((matrix and parameter.dim() > 1, rate), []).append(parameter)
+        self.memory, self.beta2, self.every, self.left = memory, beta2, every, left
+        self.matrices = {id(p) for (matrix, _), members in groups.items() if matrix for p in members}
+        super().__init__(
+            [{"params": members, "factor": rate, "lr": lr * rate} for (_, rate), members in groups.items()],
+            lr=lr,
+        )
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Step the matrices, take their gradients away from Adam, step the rest."""
+        taken = []
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if id(parameter) in self.matrices:
+                    assert parameter.grad is not None
+                    parameter.add_(self._update(parameter), alpha=-group["lr"])
+                    taken.append((parameter, parameter.grad))
+                    parameter.grad = None
+        super().step()
+        for parameter, gradient in taken:
+            parameter.grad = gradient
+
+    def _update(self, parameter: Tensor) -> Tensor:
+        gradient, state = parameter.grad, self.state[parameter]
+        assert gradient is not None
+        left, right = gradient @ gradient.mT, gradient.mT @ gradient
+        if "soap" not in state:
+            state["soap"] = {
+                "step": 0, "left": left, "right": right, "u": torch.linalg.eigh(left)[1],
+                "v": torch.linalg.eigh(right)[1], "mean": torch.zeros_like(gradient),
+                "square": torch.zeros_like(gradient),
+            }  # fmt: skip
+        soap = state["soap"]
+        soap["step"] += 1
+
+        def turned(matrix: Tensor) -> Tensor:
+            return (soap["u"].mT @ matrix if self.left else matrix) @ soap["v"]
+
+        soap["mean"].lerp_(gradient, 0.1)
+        soap["square"].lerp_(turned(gradient).square(), 1 - self.beta2)
+        mean = turned(soap["mean"]) / (1 - 0.9 ** soap["step"])
+        square = soap["square"] / (1 - self.beta2 ** soap["step"])
+        update = mean / (square.sqrt() + 1e-8) @ soap["v"].mT
+        soap["left"].lerp_(left, 1 - self.memory)
+        soap["right"].lerp_(right, 1 - self.memory)
+        if soap["step"] % self.every == 0:
+            soap["u"] = torch.linalg.qr(soap["left"] @ soap["u"])[0]
+            soap["v"] = torch.linalg.qr(soap["right"] @ soap["v"])[0]
+        return soap["u"] @ update if self.left else update
+
+
 def orthogonal(matrices: Tensor) -> Tensor:
     """Return U V^T, nearly, of matrices (D, R, d) with singular value decompositions U S V^T."""
     a, b, c = NEWTON_SCHULZ

@@ -1,14 +1,16 @@
 """Default learning rate, base frequency and scale of every model: a random search, alike for all.
 
     python -m benchmarks.tune_models [--trials 20] [--seconds 10 | --steps N] [--models siren,kan] [--jobs 2]
+    python -m benchmarks.tune_models --finalists 2 --name tune_finals --params 200000 --size 256 --samples 0
 
 Signals: four pictures and two sounds made by formulas (`procedural`), none of them sample data. Trial 0 is
 the present default; every further trial draws the learning rate from [1e-4, 5e-2] and a factor from
 [1/4, 4] on each option in `OPTIONS`, all logarithmically, from a seed that depends on the trial alone. Every
 model has the same number of trials, the same parameters, the same time (or steps) per fit, and nothing else
 is tuned. The score of a trial is the mean PSNR over its signals; a fit that fails scores what a constant
-would. Results go to results/tune_models.json after every trial, with a table in results/tune_models.md; an
-interrupted search goes on from there.
+would. With `--finalists K` the K best trials of each model on pictures in results/tune_models.json and the
+default run again, at another size. Results go to results/NAME.json after every trial, with a table in
+results/NAME.md; an interrupted search goes on from there.
 """
 
 import argparse
@@ -108,7 +110,7 @@ def fit(model: str, trial: int, signal: Signal, budget: dict[str, Any]) -> dict[
 def run_trial(model: str, trial: int, budget: dict[str, Any]) -> dict[str, Any]:
     """All signals of one trial of one model."""
     pictures = images(budget["size"], budget["seed"])[: budget["pictures"]]
-    signals = [*pictures, *sounds(budget["samples"], budget["seed"])]
+    signals = [*pictures, *(sounds(budget["samples"], budget["seed"]) if budget["samples"] else ())]
     return {
         "model": model,
         "trial": trial,
@@ -127,7 +129,8 @@ def summary(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
     rows = []
     for model in dict.fromkeys(t["model"] for t in trials):
         mine = sorted((t for t in trials if t["model"] == model), key=lambda t: t["trial"])
-        for kind in ("image", "audio", None):
+        kinds = list(dict.fromkeys(f["kind"] for f in mine[0]["fits"]))
+        for kind in (*kinds, None) if len(kinds) > 1 else kinds:
             best = max(mine, key=lambda t: score(t, kind))
             shown = next(f for f in best["fits"] if kind in (None, f["kind"]))
             rows.append(
@@ -180,6 +183,16 @@ def earlier(name: str, budget: dict[str, Any]) -> list[dict[str, Any]]:
     return record["trials"] if record.get("budget") == budget else []
 
 
+def finalists(count: int, models: list[str]) -> list[tuple[str, int]]:
+    """Return the default and the best trials on pictures of each model in results/tune_models.json."""
+    trials = json.loads((RESULTS / f"{NAME}.json").read_text(encoding="utf-8"))["trials"]
+    wanted = []
+    for model in models:
+        mine = sorted((t for t in trials if t["model"] == model), key=lambda t: -score(t, "image"))
+        wanted += [(model, k) for k in dict.fromkeys([0, *(t["trial"] for t in mine[:count])])]
+    return wanted
+
+
 def main(argv: list[str] | None = None) -> None:
     """Search and store."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -190,7 +203,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--params", type=int, default=50_000)
     parser.add_argument("--size", type=int, default=128, help="side of the pictures")
     parser.add_argument("--pictures", type=int, default=4, help="how many of the four")
-    parser.add_argument("--samples", type=int, default=16_000, help="length of the sounds, at 8 kHz")
+    parser.add_argument("--samples", type=int, default=16_000, help="of the sounds, at 8 kHz; 0 for none")
+    parser.add_argument("--finalists", type=int, help="so many of the best trials again, and the default")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--batch-points", default="auto")
     parser.add_argument("--jobs", type=int, default=1, help="processes, of one thread each")
@@ -208,12 +222,17 @@ def main(argv: list[str] | None = None) -> None:
     }
     trials = earlier(args.name, budget)
     done = {(t["model"], t["trial"]) for t in trials}
-    wanted = [(m, k) for k in range(args.trials) for m in args.models.split(",") if (m, k) not in done]
+    models = args.models.split(",")
+    jobs = [(m, k) for k in range(args.trials) for m in models]
+    if args.finalists:
+        jobs = finalists(args.finalists, models)
+    wanted = [job for job in jobs if job not in done]
     with ProcessPoolExecutor(args.jobs) as pool:
         for future in as_completed([pool.submit(run_trial, m, k, budget) for m, k in wanted]):
             trials.append(future.result())
             last = trials[-1]
-            figures = f"{score(last, 'image'):.2f} dB images, {score(last, 'audio'):.2f} dB sounds"
+            kinds = dict.fromkeys(f["kind"] for f in last["fits"])
+            figures = ", ".join(f"{kind} {score(last, kind):.2f} dB" for kind in kinds)
             print(f"{last['model']} {last['trial']}: {figures}", flush=True)
             store(args.name, budget, trials)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lrnn_cli.cli.merge import load_yaml, merge, nest, overlay, parse_settings
+from lrnn_cli.cli.merge import load_yaml, merge, nest, overlay
+from lrnn_cli.cli.settings import model_options
 from lrnn_cli.errors import ConfigError
 
 SCAN_FLAGS = (
@@ -50,8 +51,7 @@ def resolve_ct(flags: Mapping[str, Any]) -> tuple[Any, str]:
             "model.params": flags.get("params"),
         }
     )
-    options = parse_settings(flags.get("set"))
-    if options:
+    if options := model_options(flags):
         given = overlay(given, {"model": {"options": options}})
     name = flags.get("preset") or DEFAULT_PRESET
     below = preset(name)

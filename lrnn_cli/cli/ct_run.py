@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from lrnn_cli.cli.done import done_already
 from lrnn_cli.cli.failures import ExitCode
 from lrnn_cli.cli.interrupts import StopFlag
 from lrnn_cli.cli.render import Talk
@@ -41,7 +42,7 @@ def run_ct(
     Returns:
         The exit code.
     """
-    from lrnn_cli.runs.reconstruct import CtFolder, execute_reconstruction
+    from lrnn_cli.runs.reconstruct import CtFolder, execute_reconstruction, run_key
     from lrnn_cli.signals.sinogram import read_sinogram
     from lrnn_cli.signals.slices import read_slice
     from lrnn_cli.tasks.reconstruct_ct import CtTask
@@ -50,9 +51,6 @@ def run_ct(
     scan, first = settings.scan, settings.method.methods[0]
     name = "stdin" if source == "-" else Path(str(source or scan.sinogram)).stem
     folder = CtFolder(Path(output or f"runs/{name}/ct-{first}-s{settings.fit.seed}"))
-    if (skip_existing or resume) and not force and folder.is_done():
-        talk.result(f"{name}: done already -> {folder.path}", folder.read_metrics())
-        return ExitCode.OK
     if source is not None:
         found: Any = read_slice(source, sys.stdin.buffer.read() if source == "-" else None)
     else:
@@ -67,6 +65,16 @@ def run_ct(
         talk.warn(warning)
     if dry_run:
         _say_plan(talk, name, folder.path, task, settings, tree)
+        return ExitCode.OK
+    if (skip_existing or resume) and not force and folder.is_done():
+        record = folder.read_metrics()
+        said = done_already(
+            folder.path,
+            same_input=record.get("input", {}).get("sha256") == task.scan.source["sha256"],
+            same_settings=record.get("run_key") == run_key(task, tree),
+            resume=resume,
+        )
+        talk.result(f"{name}: {said} -> {folder.path}", record)
         return ExitCode.OK
     folder.claim(force=force, resume=resume)
     load_s = time.perf_counter() - began

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrnn_cli.cli import failures
+from lrnn_cli.cli.done import done_already
 from lrnn_cli.cli.failures import ExitCode
 from lrnn_cli.cli.interrupts import StopFlag
 from lrnn_cli.cli.render import Talk
-from lrnn_cli.errors import CheckpointError, ConfigError, FitError, InputError
+from lrnn_cli.errors import ConfigError, FitError, InputError
 from lrnn_cli.fitting.launch import place
 
 if TYPE_CHECKING:
@@ -237,7 +238,12 @@ def _run_one(
         )
         if (choices.skip_existing or choices.resume) and not choices.force and folder.is_done():
             record = folder.read_metrics()
-            said = _done_already(record, request, folder.path, resume=choices.resume)
+            said = done_already(
+                folder.path,
+                same_input=record.get("input", {}).get("sha256") == task.signal.sha256,
+                same_settings=record.get("run_key") == request.run_key(),
+                resume=choices.resume,
+            )
             talk.note(f"{name}: {said}, in {folder.path}")
             talk.result(f"{name}: {said} -> {folder.path}", record)
             return
@@ -262,28 +268,6 @@ def _run_one(
     finally:
         if temporary is not None:
             temporary.cleanup()
-
-
-def _done_already(record: dict[str, Any], request: Any, path: Path, *, resume: bool) -> str:
-    """Say that a finished run is the one asked for.
-
-    Returns:
-        words for the user.
-
-    Raises:
-        CheckpointError: when it is of another input, or, to be resumed, of other settings.
-    """
-    if record.get("input", {}).get("sha256") != request.task.signal.sha256:
-        what = "of another input"
-    elif record.get("run_key") == request.run_key():
-        return "done already"
-    elif resume:
-        what = "with other settings, and nothing is left to resume"
-    else:
-        return "done already, with other settings"
-    raise CheckpointError(
-        f"{path}: holds a finished run {what}; --force overwrites it, -o chooses another folder"
-    )
 
 
 def _say_plan(talk: Talk, name: str, folder: Path, plan: Any, settings: Any, tree: dict[str, Any]) -> None:

@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lrnn_cli.cli.merge import load_yaml, merge, nest, parse_settings
+from lrnn_cli.cli.merge import load_yaml, merge, nest
+from lrnn_cli.cli.settings import model_options
 from lrnn_cli.errors import ConfigError
 
 _SHAPES = (
@@ -48,7 +49,7 @@ def resolve_problem(flags: Mapping[str, Any], solve_flags: Sequence[str]) -> Any
             "problem.parameters": _parameters(flags.get("param")) or None,
             **{f"solve.{key}": flags.get(key) for key in solve_flags},
             "solve.time_s": flags.get("time"),
-            "solve.options": _model_options(flags) or None,
+            "solve.options": model_options({**flags, "rank": None, "dbar": None}) or None,
         }
     )
     preset: dict[str, Any] = {}
@@ -129,15 +130,6 @@ def _boundary(flags: Mapping[str, Any]) -> dict[str, dict[str, str]]:
                 raise ConfigError(f"--{kind} {item!r}: side {side} has a condition already")
             found[side] = {kind: text.strip()}
     return found
-
-
-def _model_options(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """Return --depth, --width and --set as options of the model."""
-    given = {key: flags.get(key) for key in ("depth", "width")}
-    return {
-        **{key: value for key, value in given.items() if value is not None},
-        **parse_settings(flags.get("set")),
-    }
 
 
 def _parameters(items: Sequence[str] | None) -> dict[str, float]:

@@ -36,6 +36,15 @@ FIT_FLAGS = {
 }
 
 
+def model_options(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of the model that were given, by a flag of their own or by --set; flags win."""
+    own = {key: flags.get(key) for key in MODEL_FLAGS if key != "params"}
+    return {
+        **parse_settings(flags.get("set")),
+        **{key: value for key, value in own.items() if value is not None},
+    }
+
+
 def resolve(
     flags: Mapping[str, Any], *, kind: str, options: type[BaseModel], signal_flags: Mapping[str, str]
 ) -> tuple[Any, str]:

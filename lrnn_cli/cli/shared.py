@@ -32,6 +32,7 @@ MODEL: Group = {
     "layer_norm": o.LayerNorm,
     "set": o.Set,
 }
+MODEL_OPTIONS: Group = {name: option for name, option in MODEL.items() if name != "model"}
 TRAIN: Group = {
     "steps": o.Steps,
     "time": o.Time,

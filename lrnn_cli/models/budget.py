@@ -16,6 +16,13 @@ def parameters_of(name: str, config: ModelConfig, n_inputs: int, n_outputs: int)
         return count_parameters(build(name, config, n_inputs=n_inputs, n_outputs=n_outputs))
 
 
+def missed(name: str, n_params: int, budget: int) -> str | None:
+    """Return a sentence where a number of parameters is not within `TOLERANCE` of the budget, else None."""
+    if abs(n_params / budget - 1) <= TOLERANCE:
+        return None
+    return f"{name} reaches {n_params} parameters, the nearest to {budget}"
+
+
 def fit_budget(
     name: str, options: dict[str, object], n_params: int, *, n_inputs: int, n_outputs: int
 ) -> tuple[ModelConfig, int]:

@@ -98,7 +98,12 @@ CATALOG: dict[str, Row] = {
         "MLP with sines whose frequency varies",
         "Liu et al., CVPR 2024",
         # run_finer.sh of the authors' release; its first biases are torch's default for two inputs
-        _paper({"width": 256, "depth": 4, "first_bias": 2**-0.5}, 5e-4, 5000, schedule="exp:0.1"),
+        _paper(
+            {"width": 256, "depth": 4, "omega_first": 30.0, "first_bias": 2**-0.5},
+            5e-4,
+            5000,
+            schedule="exp:0.1",
+        ),
     ),
     "gauss": Row("gauss", "Gauss", "MLP with Gaussian activations", "Ramasinghe and Lucey, ECCV 2022"),
     "wire": Row(

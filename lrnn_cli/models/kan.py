@@ -10,8 +10,9 @@ k (1 + G + p) for k inputs, whatever the number of outputs; so it is e followed 
 nothing of size n x inputs x outputs arises. For the same reason the last layer is a linear head (with one
 constant per output added) on the features e(h_L).
 
-Knots: uniform on [-1, 1] at first; `refit_grid` moves them to the values that occur, keeping the function.
-They are stored with the model but are no parameters of it.
+Knots: uniform on [-1, 1]; with `refit` they are moved at the start to the values that occur at random
+points of [-1, 1]^d, which keeps the function (`refit_grid`, which may also be called later from Python). They
+are stored with the model but are no parameters of it.
 
 Initialisation: w ~ U(-1, 1) sqrt(6 / (n + m)) for n inputs and m outputs (Xavier), as the authors; c ~ N(0,
 s^2) such that the splines give every node a standard deviation of 1/2, a grid half used (the authors' s =
@@ -34,6 +35,7 @@ from lrnn_cli.numerics.bsplines import bspline_basis, bspline_energy
 
 SPREAD = 0.5  # initial standard deviation of a node's splines, on a grid that reaches from -1 to 1
 UNIFORM = 0.5  # part of the uniform grid in a refitted one; the rest follows the quantiles
+REFIT_POINTS = 1024  # at least
 SMALLEST_INTERVAL = 1e-3  # of a refitted grid, for inputs that hardly vary
 
 
@@ -45,6 +47,7 @@ class KanConfig(ModelConfig):
     depth: int = Field(2, ge=1, description="hidden layers of nodes")
     grid: int = Field(8, ge=1, description="intervals G of the splines")
     order: int = Field(3, ge=1, le=7, description="degree p of the splines")
+    refit: bool = Field(False, description="move all knots at the start to the values that occur")
 
 
 class EdgeFunctions(nn.Module):
@@ -107,6 +110,9 @@ class Kan(CoordinateModel):
                 bound = math.sqrt(6.0 / (n + m))
                 layer.weight[:, :n].uniform_(-bound, bound)
                 layer.weight[:, n:].normal_(std=SPREAD / math.sqrt(n * bspline_energy(config.order)))
+        if config.refit and not self.head.weight.is_meta:
+            n = max(REFIT_POINTS, 4 * (config.grid + config.order))
+            self.refit_grid(torch.empty(n, n_inputs).uniform_(-1, 1))
 
     def features(self, coords: Tensor) -> Tensor:
         """Map (n, d) to the edge functions of the last nodes, (n, width (1 + G + p))."""

@@ -141,7 +141,7 @@ def execute_reconstruction(
         atomic_write(folder.preview, output.picture_of(task.scan, found))
         written["preview"] = folder.preview
     atomic_write(folder.log, log.encode())
-    result = _record(task, found, settings, command, started)
+    result = {**_record(task, found, settings, command, started), "run_key": key}
     result["time"] = {
         "load_s": round(load_s, 4),
         "reconstruct_s": round(reconstruct_s, 4),

@@ -138,6 +138,12 @@ def execute_solution(
     return SolutionResult(record, found.summary)
 
 
+def run_key(settings: dict[str, Any]) -> str:
+    """Return the digest of all that decides the result; the number of threads does not."""
+    solve = {name: value for name, value in settings.get("solve", {}).items() if name != "threads"}
+    return provenance.config_digest({**settings, "solve": solve})
+
+
 def _outcome(task: PoissonTask, interrupted: bool) -> str:
     if interrupted:
         return "interrupted"
@@ -178,4 +184,5 @@ def _record(
         "env": provenance.environment(),
         "started_utc": started,
         "config_sha256": provenance.config_digest(settings),
+        "run_key": run_key(settings),
     }

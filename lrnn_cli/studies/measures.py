@@ -56,7 +56,7 @@ MEASURES: dict[str, Measure] = {
 
 SHOWN: dict[str, tuple[str, ...]] = {
     "image": ("psnr_db", "ssim"),
-    "audio": ("psnr_db", "snr_db", "mse"),
+    "audio": ("psnr_db", "snr_db", "mse", "rho_ag"),
     "slice": ("psnr_db", "ssim", "rmse"),
     "sinogram": ("data_residual",),
     "poisson": ("rel_l2", "max_error", "residual_heldout"),

@@ -81,36 +81,51 @@ def exhibits(runs: list[tuple[Job, RunRecord]], measure: str, limit: int) -> lis
 
 def _exhibit(chosen: list[tuple[Job, RunRecord]], measure: str) -> Exhibit:
     job, record = chosen[0]
-    make = {"image": _picture, "audio": _sound}.get(record.kind)
+    make = {"image": _picture, "audio": _sound, "slice": _slice}.get(record.kind)
     media = []
     note = ""
     if make is not None:
         original, note = make(str(job.path), job.config.get(record.kind) or {})
         media.append(Medium("original", "", *original))
     for _, run in chosen:
-        path = _output(run.folder) if make is not None else run.folder / "preview.png"
+        path = _output(run.folder, record.kind) if make is not None else run.folder / "preview.png"
         if path is None or not path.exists():
             continue
-        data, _ = make(str(path), {}) if make is not None else (_scaled(path), "")
+        show = _picture if make is _slice else make  # what is written of a slice is a picture
+        data, _ = show(str(path), {}) if show is not None else (_scaled(path), "")
         note_of_run = f"{MEASURES[measure].title} {MEASURES[measure].show(run.metrics.get(measure))}"
         media.append(Medium(run.label, note_of_run, *data))
     return Exhibit(record.input_name, tuple(media), note)
 
 
-def _output(folder: Path) -> Path | None:
-    return next(iter(sorted(folder.glob("output.*"))), None)
+def _output(folder: Path, kind: str) -> Path | None:
+    return next(iter(sorted(folder.glob("output.u16.png" if kind == "slice" else "output.*"))), None)
 
 
 def _picture(path: str, options: dict[str, Any]) -> tuple[tuple[str, int], str]:
     """Return an image file, read as the job reads it, as an 8-bit PNG."""
-    import numpy as np
-    from PIL import Image
-
     from lrnn_cli.signals.image import ImageOptions, read_image
 
     signal = read_image(path, ImageOptions(**options))
     low, peak = min(0.0, float(signal.values.min())), signal.peak
-    levels = np.rint(255 * np.clip((signal.values - low) / peak, 0, 1)).astype(np.uint8)
+    return _shown((signal.values - low) / peak)
+
+
+def _slice(path: str, options: dict[str, Any]) -> tuple[tuple[str, int], str]:
+    """Return a slice as an 8-bit PNG, 0 to its data range, which is the window of `output.u16.png`."""
+    del options
+    from lrnn_cli.signals.slices import read_slice
+
+    found = read_slice(path)
+    return _shown(found.u[..., None] / found.data_range)
+
+
+def _shown(values: Any) -> tuple[tuple[str, int], str]:
+    """Return values (h, w, c) on [0, 1] as an 8-bit PNG of a size to look at."""
+    import numpy as np
+    from PIL import Image
+
+    levels = np.rint(255 * np.clip(values, 0, 1)).astype(np.uint8)
     picture = Image.fromarray(levels[..., 0] if levels.shape[-1] == 1 else levels)
     note = ""
     if max(picture.size) > LONGEST_PX:
@@ -144,6 +159,8 @@ def _sound(path: str, options: dict[str, Any]) -> tuple[tuple[str, int], str]:
         samples, rate = soundfile.read(path, start=round(start * rate), frames=round(length * rate))
     except soundfile.LibsndfileError as error:
         raise InputError(f"{path}: {error}") from error
+    if options.get("mono") and samples.ndim > 1:
+        samples = samples.mean(1)
     stream = io.BytesIO()
     soundfile.write(stream, samples, rate, "PCM_16", format="WAV")
     whole = len(samples) >= round(LONGEST_S * rate)

@@ -8,7 +8,7 @@ omega. docs/audio.md gives the measurements behind the rules.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from lrnn_cli.errors import ConfigError
@@ -22,8 +22,31 @@ from lrnn_cli.tasks.segments import cut
 LOWEST = 30.0  # angular frequency for silence, constants and the shortest clips
 PRODUCT_MODELS = ("lrnn",)  # products of factors make sums and differences of their frequencies
 LARGEST = 1e5  # rad per half span: no network takes more; a single one over minutes of sound comes here
-# rad per half span: with a higher first frequency these two do not start in a minute (docs/audio.md)
+# rad per half span: with 12,000 or more these two do not start in a minute, with 8000 not on every clip, with
+# 3000 to 5000 on all that were tried (benchmarks/results/audio_45s.json)
 HIGHEST = {"siren": 4000.0, "spder": 4000.0}
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What is other for sounds than for pictures: rate, factor on the first frequency, further options."""
+
+    lr: float
+    frequency: float = 1.0
+    options: dict[str, float] = field(default_factory=dict)
+
+
+# the best of eight trials of `benchmarks.tune_models` where it was 1 dB or more better than what was there;
+# gauss and wire keep for sounds what they had before their settings for pictures were found
+TUNED: dict[str, Tuned] = {
+    "spder": Tuned(5.6e-4, options={"omega_hidden": 100.0}),
+    "finer": Tuned(1.2e-2, 0.34, {"first_bias": 0.42}),
+    "fourier": Tuned(1.2e-2, 0.34),
+    "relu-pe": Tuned(4.3e-2),
+    "kan": Tuned(4.3e-2, options={"grid": 23}),
+    "gauss": Tuned(1e-3, options={"scale": 30.0}),
+    "wire": Tuned(5e-3, options={"omega_hidden": 20.0, "scale": 10.0}),
+}
 LSTSQ = ("end",)  # the start of the output layer is good as drawn, and a pass over a long sound is dear
 BATCH = 2048  # points per step: on the CPU many small steps go further than few large ones
 FADE_S = 0.02
@@ -60,15 +83,17 @@ def base_frequency(spectrum: Spectrum, duration_s: float, model: str) -> float:
 
 
 def with_frequencies(choice: ModelChoice, spectrum: Spectrum, duration_s: float) -> ModelChoice:
-    """Return the choice with the model's frequency option filled in unless it was given.
+    """Return the choice with what the model wants for sounds filled in unless it was given.
 
-    That is `omega_first`, or for `fourier` the `scale`, in periods per unit of t.
+    That is first of all `omega_first`, or for `fourier` the `scale`, in periods per unit of t.
     """
-    fields = config_class(choice.name).model_fields
-    omega = base_frequency(spectrum, duration_s, choice.name)
+    fields, tuned = config_class(choice.name).model_fields, TUNED.get(choice.name)
+    omega = base_frequency(spectrum, duration_s, choice.name) * (tuned.frequency if tuned else 1.0)
     found = {"scale": omega / (2 * math.pi)} if choice.name == "fourier" else {"omega_first": omega}
     options: dict[str, Any] = {key: float(f"{value:.6g}") for key, value in found.items() if key in fields}
-    return choice.model_copy(update={"options": {**options, **choice.options}})
+    return choice.model_copy(
+        update={"options": {**options, **(tuned.options if tuned else {}), **choice.options}}
+    )
 
 
 def segment_count(signal: Signal, spectrum: Spectrum, n_params: int) -> int:
@@ -101,6 +126,8 @@ def plan_sound(
     Raises:
         ConfigError: when there are more segments than the sound has samples for.
     """
+    if fit.lr is None and choice.name in TUNED:
+        fit = fit.model_copy(update={"lr": TUNED[choice.name].lr})
     if fit.lstsq is None:
         fit = fit.model_copy(update={"lstsq": LSTSQ})
     if fit.batch_points == "auto":

@@ -187,7 +187,8 @@ class CtSettings(BaseModel):
     @model_validator(mode="after")
     def _one_network(self) -> CtSettings:
         if self.model.options and len(self.method.networks) != 1:
-            raise ValueError("options of a model (--set) need exactly one network among the methods")
+            given = ", ".join(self.model.options)
+            raise ValueError(f"options of a model ({given}) need exactly one network among the methods")
         return self
 
 

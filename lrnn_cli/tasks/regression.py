@@ -21,7 +21,7 @@ from lrnn_cli.fitting.resume import encode_state, restore_state
 from lrnn_cli.fitting.settings import FitSettings
 from lrnn_cli.kernels.dispatch import Engine, choose_engine
 from lrnn_cli.kernels.precision import Backward, choose_backward
-from lrnn_cli.models.budget import TOLERANCE, fit_budget, parameters_of
+from lrnn_cli.models.budget import fit_budget, missed, parameters_of
 from lrnn_cli.models.catalog import build, config_class
 from lrnn_cli.models.contract import CoordinateModel, ModelConfig
 from lrnn_cli.objectives.samples import Samples
@@ -119,8 +119,8 @@ def make_plan(signal: Signal, choice: ModelChoice, fit: FitSettings) -> Plan:
         config, n_params = fit_budget(
             choice.name, options, choice.params, n_inputs=n_inputs, n_outputs=n_outputs
         )
-        if abs(n_params / choice.params - 1) > TOLERANCE:
-            notes.append(f"{choice.name} reaches {n_params} parameters, the nearest to {choice.params}")
+        if note := missed(choice.name, n_params, choice.params):
+            notes.append(note)
     else:
         config = config_class(choice.name)(**options)
         n_params = parameters_of(choice.name, config, n_inputs, n_outputs)

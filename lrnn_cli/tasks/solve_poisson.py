@@ -18,6 +18,7 @@ from lrnn_cli.fitting.levenberg import LM_DIMENSIONS, check_size, default_factor
 from lrnn_cli.fitting.solve_linear import Solved, SolveStep, solve_linear
 from lrnn_cli.fitting.solve_settings import SolveSettings
 from lrnn_cli.fitting.train_equation import train_network
+from lrnn_cli.models.budget import missed
 from lrnn_cli.models.catalog import row
 from lrnn_cli.models.contract import ModelConfig
 from lrnn_cli.objectives.poisson import Problem, ProblemConfig
@@ -30,7 +31,6 @@ from lrnn_cli.tasks.reference_poisson import Reference, check_reference, referen
 UNTIL_LSTSQ = 1e-11
 UNTIL_TRAINED = 1e-7
 LINEAR_DIMENSIONS = 3
-MISSED = 0.1  # relative distance from a parameter budget that is worth a word
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class PoissonTask:
         row(name)
         if self.solver == "lstsq":
             if name != "lrnn" or s.options or s.params:
-                given = "--model" if name != "lrnn" else "--set" if s.options else "--params"
+                given = "--model" if name != "lrnn" else ", ".join(s.options) or "--params"
                 raise ConfigError(
                     f"{given}: --solver lstsq chooses its own features; use --solver adam, lbfgs or lm"
                 )
@@ -129,7 +129,10 @@ class PoissonTask:
             d = self.problem.n_inputs
             if s.params and s.rank:
                 raise ConfigError("--params sets rank of lrnn: give one of them")
-            check_size((s.rank or 1) * ((s.dbar or default_factors(d)) * (d + 2) + 1))
+            count = (self._rank() or 1) * self._per_neuron(d) + (not self.problem.hard)
+            check_size(count)
+            if s.params and (note := missed(name, count, s.params)):
+                self.notes.append(note)
             return None
         if s.omega is not None:
             raise ConfigError(f"--omega means nothing to --solver {self.solver}; use --set omega_first=…")
@@ -138,8 +141,8 @@ class PoissonTask:
         config, count = choose_config(name, options, s.params, self.problem.n_inputs)
         if self.solver == "lm":
             check_size(count)
-        if s.params and abs(count - s.params) > MISSED * s.params:
-            self.notes.append(f"{name} has {count} parameters: no width comes nearer to {s.params}")
+        if s.params and (note := missed(name, count, s.params)):
+            self.notes.append(note)
         return name, config
 
     def steps(self, should_stop: Callable[[], bool]) -> Iterator[SolveStep]:
@@ -174,9 +177,13 @@ class PoissonTask:
     def _rank(self) -> int | None:
         """Return r of the shallow product network; from the budget where that is given."""
         s, d = self.settings, self.problem.n_inputs
-        if s.params is None or self.model is not None:
+        if s.params is None:
             return s.rank
-        return max(1, s.params // ((s.dbar or default_factors(d)) * (d + 2) + 1))
+        return max(1, round(s.params / self._per_neuron(d)))
+
+    def _per_neuron(self, d: int) -> int:
+        """Return the numbers of a neuron of the shallow product network: a, b and v of each factor, and S."""
+        return (self.settings.dbar or default_factors(d)) * (d + 2) + 1
 
     def evaluate(self, solution: AnyField) -> SolvedProblem:
         """Measure a solution, as read back from its checkpoint.

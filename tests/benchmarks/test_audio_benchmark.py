@@ -65,6 +65,9 @@ def test_every_model_is_tuned_alike_and_an_interrupted_benchmark_goes_on(
     ]
     finals = {run["model"]: run for run in runs if run["seed"] == 0}
     assert {name: run["lr"] for name, run in finals.items()} == {"lrnn": 5e-4, "siren": 5e-4, "spder": 3e-4}
+    assert {name: run["omega_first"] for name, run in finals.items()} == {
+        "lrnn": 100.0, "siren": 40.0, "spder": 40.0
+    }  # fmt: skip
     assert finals["lrnn"]["seconds_to_1e-4"] == 3.5 and finals["spder"]["seconds_to_1e-4"] is None
     table = (results / "audio.md").read_text()
     assert "| a | lrnn | 0.0005 | 1 | 2.10e-05 (2.00e-05 … 2.20e-05) | 0.99000" in table

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmarks.study_results import record
+from benchmarks.study_results import markdown, record
 from lrnn_cli.cli.study_plan import load_plan
 from tests.conftest import ROOT
 from tests.studies.folders import write_run
@@ -37,3 +37,30 @@ def test_runs_table_and_what_is_missing(tmp_path: Path) -> None:
     assert [row["targets"][0]["reached"] for row in found["table"]["rows"]] == [1, 1]
     assert found["study"]["settings"] == {"params": 300, "steps": 3}
     assert "folders" not in found["table"]["rows"][0]
+
+
+def run(label: str, name: str, psnr: float | None) -> dict:
+    """Return a run as it is stored; without a figure one that failed."""
+    status, steps = ("failed", None) if psnr is None else ("ok", 7)
+    metrics = {} if psnr is None else {"psnr_db": psnr}
+    return {
+        "label": label, "input": name, "status": status, "params": 2000, "steps": steps, "metrics": metrics,
+    }  # fmt: skip
+
+
+def test_the_table_by_picture_has_the_best_first_and_counts_what_failed() -> None:
+    runs = [
+        run("a", "x.png", 20.0),
+        run("a", "x.png", 22.0),
+        run("a", "x.png", 30.0),
+        run("a", "y.png", 20.0),
+    ]
+    runs += [run("b", "x.png", 40.0), run("b", "x.png", None), run("b", "y.png", 60.0)]
+    runs += [run("c", "x.png", None), run("c", "y.png", None)]
+    assert markdown(runs).splitlines() == [
+        "|  | parameters | x | y | mean | steps |",
+        "| --- | --: | --: | --: | --: | --: |",
+        "| b | 2,000 | 40.0, 1 failed | 60.0 | 40.0 | 7 |",
+        "| a | 2,000 | 22.0 (20.0 … 30.0) | 20.0 | 21.0 | 7 |",
+        "| c | 2,000 | –, 1 failed | –, 1 failed | 0.0 | 0 |",
+    ]

@@ -54,6 +54,29 @@ def test_a_search_stores_its_table_and_goes_on_where_it_stopped(tmp_path, monkey
     assert table.count("| `fourier` |") == 3
 
 
+def test_the_finals_are_the_best_on_pictures_and_the_default(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(machine, "RESULTS", tmp_path)
+    monkeypatch.setattr(tune_models, "RESULTS", tmp_path)
+    monkeypatch.setattr(tune_models, "ProcessPoolExecutor", Here)
+
+    def fits(picture, sound):
+        return [{"kind": "image", "psnr_db": picture}, {"kind": "audio", "psnr_db": sound}]
+
+    scores = {0: (5, 0), 1: (1, 99), 2: (9, 0), 3: (7, 0)}
+    trials = [{"model": "fourier", "trial": k, "fits": fits(*pair)} for k, pair in scores.items()]
+    (tmp_path / "tune_models.json").write_text(json.dumps({"trials": trials}))
+    assert tune_models.finalists(2, ["fourier"]) == [("fourier", 0), ("fourier", 2), ("fourier", 3)]
+    final = (
+        "--finalists 1 --name finals --steps 1 --params 400 --size 12 --samples 0 --models fourier".split()
+    )
+    tune_models.main(final)
+    record = json.loads((tmp_path / "finals.json").read_text())
+    assert sorted(t["trial"] for t in record["trials"]) == [0, 2]
+    assert {f["kind"] for t in record["trials"] for f in t["fits"]} == {"image"}
+    assert [row["signals"] for row in record["summary"]] == ["image"]
+    capsys.readouterr()
+
+
 class Here:
     """Runs submitted work at once, in this process."""
 

@@ -23,6 +23,7 @@ def test_a_budget_is_met_by_every_model_and_counted_truly(lrnn: Lrnn) -> None:
     for record in done.json()["models"]:
         assert record["problem"] is None, record
         assert abs(record["params"] / 50_000 - 1) < 0.1, record
+        assert (abs(record["params"] / 50_000 - 1) <= 0.01) == (record["missed"] == ""), record
     text = lrnn("models", "--params", "50k", "--in", 3, "--out", 1).out
     title, header, first, *_ = text.splitlines()
     assert title == "50000 parameters, 3 coordinates, 1 values"
@@ -32,6 +33,16 @@ def test_a_budget_is_met_by_every_model_and_counted_truly(lrnn: Lrnn) -> None:
     # the count is the one of a fit
     plan = lrnn("models", "lrnn", "--params", "50k", "--in", 3, "--out", 1, "--json").json()
     assert plan["params"] == lrnn_record["params"]
+
+
+def test_a_missed_budget_is_marked(lrnn: Lrnn) -> None:
+    """Widths are whole numbers: few parameters are often not met within 1 %."""
+    records = lrnn("models", "--params", 300, "--json").json()["models"]
+    missed = [r["name"] for r in records if not r["problem"] and abs(r["params"] / 300 - 1) > 0.01]
+    assert missed == [r["name"] for r in records if r["missed"] == "; the nearest to 300"] != []
+    lines = lrnn("models", "--params", 300).out.splitlines()
+    assert [line.split()[0] for line in lines if "; the nearest to 300" in line] == missed
+    assert "; the nearest to 300" in lrnn("models", missed[0], "--params", 300).out
 
 
 def test_a_budget_below_the_smallest_is_told_not_fatal(lrnn: Lrnn) -> None:

@@ -352,6 +352,21 @@ def test_nothing_is_overwritten_unasked(slice_file: Path, lrnn: Lrnn) -> None:
     assert skipped.code == 0 and skipped.json()["metrics"]["method"] == "fbp"
 
 
+def test_a_finished_run_of_something_else_is_not_taken_for_the_one_asked_for(
+    slice_file: Path, lrnn: Lrnn
+) -> None:
+    quick = ("reconstruct-ct", "--method", "fbp", "-o", "run")
+    assert lrnn(*quick, slice_file).code == 0
+    again = lrnn(*quick, slice_file, "--threads", 1, "--skip-existing")
+    assert again.out.endswith(": done already -> run\n")
+    other = lrnn(*quick, slice_file, "--views", 9, "--skip-existing")
+    assert other.code == 0 and other.out.endswith(": done already, with other settings -> run\n")
+    lrnn(*quick, slice_file, "--views", 9, "--resume").refused(3, "with other settings, and nothing is left")
+    np.save(lrnn.folder / "other.npy", np.load(slice_file)[::-1] * 0.5)
+    for flag in ("--skip-existing", "--resume"):
+        lrnn(*quick, "other.npy", flag).refused(3, "run: holds a finished run of another input; --force")
+
+
 def test_plans_and_settings(slice_file: Path, lrnn: Lrnn) -> None:
     done = lrnn("reconstruct-ct", slice_file, "--dry-run", "--json")
     assert done.json()["networks"]["lrnn"]["model"]["params"] > 170_000

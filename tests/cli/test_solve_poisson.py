@@ -30,6 +30,16 @@ def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
     return code, out, err
 
 
+def test_a_finished_run_of_another_problem_is_not_taken_for_the_one_asked_for(lrnn: Lrnn) -> None:
+    first = ("solve-poisson", *QUICK, "-o", "run", "--f", "1")
+    assert lrnn(*first).code == 0
+    assert lrnn(*first, "--skip-existing").out.endswith(": done already -> run\n")
+    other = lrnn(*first, "--omega", "4", "--skip-existing")
+    assert (other.code, other.out) == (0, "poisson: done already, with other settings -> run\n")
+    another = lrnn("solve-poisson", *QUICK, "-o", "run", "--f", "x", "--skip-existing")
+    another.refused(3, "run: holds a finished run of another problem; --force overwrites it")
+
+
 def test_the_real_program_writes_everything(run_lrnn: RunLrnn, tmp_path: Path) -> None:
     done = run_lrnn("solve-poisson", "--manufacture", "sin(pi*x)*sin(2*pi*y)", "--json", *QUICK, "-o", "here")
     assert done.returncode == 0, done.stderr
@@ -112,7 +122,8 @@ def test_a_model_of_the_catalog_by_first_order_training(capsys: pytest.CaptureFi
     assert out.startswith("poisson: siren by adam, ")
     code, out, err = run(capsys, *bump, "--solver", "lm", "--params", "300", "--steps", "2", "-o", "lm")
     assert code == 0, err
-    assert "lm, 289 numbers" in out
+    assert "lm, 306 numbers" in out
+    assert "lrnn reaches 306 parameters, the nearest to 300" in err
 
 
 def test_warnings_are_said(capsys: pytest.CaptureFixture[str]) -> None:
@@ -197,7 +208,7 @@ def test_no_run_is_overwritten_unasked(capsys: pytest.CaptureFixture[str]) -> No
         (["--f", "1", "--solver", "lm", "--rank", "5000"], "lower --rank"),
         (["--f", "1", "--model", "sirenn"], "did you mean 'siren'"),
         (["--f", "1", "--model", "siren", "--solver", "lstsq"], "--model: --solver lstsq chooses its own"),
-        (["--f", "1", "--set", "sigma=tanh", "--solver", "lstsq"], "--set: --solver lstsq chooses its own"),
+        (["--f", "1", "--set", "sigma=tanh", "--solver", "lstsq"], "sigma: --solver lstsq chooses its own"),
         (["--f", "1", "--params", "300", "--solver", "lstsq"], "--params: --solver lstsq chooses its own"),
         (["--f", "1", "--model", "siren", "--set", "wdth=3"], "unknown option 'wdth'"),
         (["--f", "1", "--model", "siren", "--set", "width=-3"], "width"),

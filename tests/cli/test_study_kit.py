@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from lrnn_cli.models.catalog import CATALOG
 from tests.cli.conftest import Lrnn
 from tests.conftest import ROOT
 
@@ -28,7 +29,7 @@ def test_a_study_of_the_kit_is_a_plan(lrnn: Lrnn, tmp_path: Path, name: str) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-REDUCED = {"images": 36, "audio": 6, "poisson-scaling": 24, "ablations": 18}
+REDUCED = {"images": 162, "authors": 63, "audio": 6, "poisson-scaling": 24, "ablations": 189}
 
 
 def test_the_reduced_studies_are_plans_too(lrnn: Lrnn) -> None:
@@ -38,6 +39,14 @@ def test_the_reduced_studies_are_plans_too(lrnn: Lrnn) -> None:
     for name, count in REDUCED.items():
         done = lrnn("study", "plan", folder / f"{name}.yaml", "--ids", "-q")
         assert (done.code, len(done.out.split())) == (0, count), done.err
+
+
+def test_the_tables_of_the_models_leave_none_out() -> None:
+    """docs/models.md: every row of the catalog, and every published setting."""
+    folder = ROOT / "benchmarks" / "studies"
+    models = {name: yaml.safe_load((folder / f"{name}.yaml").read_text())["models"] for name in REDUCED}
+    assert models["images"] == list(CATALOG)
+    assert models["authors"] == [name for name, row in CATALOG.items() if row.published]
 
 
 # What makes a study tiny: its own settings and what is laid over them.

@@ -94,6 +94,30 @@ def test_sounds_are_the_part_that_was_fitted(tmp_path: Path) -> None:
         assert np.abs(heard - samples[2000:6000]).max() < 1e-4
 
 
+def test_a_sound_that_was_mixed_stands_beside_its_mix(tmp_path: Path) -> None:
+    left = 0.5 * np.sin(np.arange(4000) / 20)
+    soundfile.write(tmp_path / "a.wav", np.stack([left, 0 * left], 1), 4000, "FLOAT")
+    one = run(tmp_path / "run", tmp_path / "a.wav", audio={"mono": True})
+    soundfile.write(tmp_path / "run" / "output.wav", left / 2, 4000)
+    (shown,) = exhibits([one], "psnr_db", 3)
+    original, _ = soundfile.read(io.BytesIO(decoded(shown.media[0].url)))
+    assert original.shape == (4000,) and np.abs(original - left / 2).max() < 1e-4
+
+
+def test_a_slice_stands_beside_its_reconstruction_in_the_same_window(tmp_path: Path) -> None:
+    values = np.zeros((12, 12), np.uint16)
+    values[4:8, 4:8] = 65535
+    Image.fromarray(values).save(tmp_path / "a.png")
+    one, made = run(tmp_path / "run", tmp_path / "a.png")
+    made = dataclasses.replace(made, kind="slice")
+    Image.fromarray(values // 2).save(tmp_path / "run" / "output.u16.png")
+    write_png(tmp_path / "run" / "output.window.png", colours(5, 6))
+    (shown,) = exhibits([(one, made)], "psnr_db", 3)
+    assert [medium.label for medium in shown.media] == ["original", "lrnn"]
+    assert np.array_equal(pixels(shown.media[0].url), np.where(values > 0, 255, 0))
+    assert np.array_equal(pixels(shown.media[1].url), np.where(values > 0, 127, 0))
+
+
 def test_long_sounds_are_cut_and_it_is_said(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.zeros(2000), 100)
     one = run(tmp_path / "run", tmp_path / "a.wav")

@@ -79,10 +79,11 @@ def test_the_first_frequencies_follow_the_sound_whatever_its_length_and_rate(sec
     spans = plan.segments or ((0, round(seconds * rate)),)
     span_s = max(b - a for a, b in spans) / rate
     assert plan.config.omega_first == pytest.approx(max(LOWEST, math.pi * 440 * span_s), rel=1e-3)
-    others = [plan_sound(tone(440, seconds, rate), ModelChoice(name=n), FIT, 1) for n in ("finer", "siren")]
+    others = [plan_sound(tone(440, seconds, rate), ModelChoice(name=n), FIT, 1) for n in ("wire", "siren", "finer")]
     omega = 2 * math.pi * 440 * seconds
     assert others[0].config.omega_first == pytest.approx(min(omega, 1e5), rel=1e-3)
     assert others[1].config.omega_first == pytest.approx(min(omega, 4000), rel=1e-3)
+    assert others[2].config.omega_first == pytest.approx(0.34 * min(omega, 1e5), rel=1e-3)
     assert plan.lstsq == ("end",)
 
 
@@ -91,7 +92,7 @@ def test_one_network_over_ten_minutes_gets_a_frequency_that_it_takes(name):
     """π T · centroid is 829,000 there."""
     plan = plan_sound(tone(440, 600, 8000), ModelChoice(name=name, params=2000), FIT, 1)
     assert plan.segments == ()
-    assert getattr(plan.config, "omega_first", 0.0) in (0.0, 4000.0, 1e5)
+    assert getattr(plan.config, "omega_first", 0.0) in (0.0, 4000.0, 34e3, 1e5)
 
 
 def test_what_the_user_gives_stays():
@@ -99,7 +100,10 @@ def test_what_the_user_gives_stays():
     plan = plan_sound(tone(440, 0.1), choice, FIT.model_copy(update={"lstsq": ("start",)}))
     assert plan.config.omega_first == 12 and plan.lstsq == ("start",)
     fourier = plan_sound(tone(440, 0.1), ModelChoice(name="fourier"), FIT)
-    assert fourier.config.scale == pytest.approx(2 * math.pi * 440 * 0.1 / (2 * math.pi), rel=1e-3)
+    assert fourier.config.scale == pytest.approx(0.34 * 440 * 0.1, rel=1e-3)
+    assert (fourier.lr, fourier.n_points) == (1.2e-2, 800)
+    rate = FIT.model_copy(update={"lr": 1e-4})
+    assert plan_sound(tone(440, 0.1), ModelChoice(name="fourier"), rate).lr == 1e-4
     assert plan_sound(tone(440, 0.1), ModelChoice(name="mlp-relu"), FIT).model_name == "mlp-relu"
 
 

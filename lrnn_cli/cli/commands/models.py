@@ -66,22 +66,26 @@ def _list(talk: Talk, params: int | None, n_inputs: int, n_outputs: int) -> None
         rows = [(r["name"], r["summary"], r["source"]) for r in records]
         show_table(talk, rows, header=("model", "what it is", "source"))
     else:
-        sizes = [(r["name"], r["params"] or "-", r["shape"] or r["problem"], r["summary"]) for r in records]
+        sizes = [
+            (r["name"], r["params"] or "-", r["problem"] or r["shape"] + r["missed"], r["summary"])
+            for r in records
+        ]
         title = f"{params} parameters, {n_inputs} coordinates, {n_outputs} values"
         show_table(talk, sizes, header=("model", "params", "shape", "what it is"), title=title, numeric=(1,))
 
 
 def _sized(name: str, params: int, n_inputs: int, n_outputs: int) -> dict[str, Any]:
     """Return the size that a budget leads to, or why there is none."""
-    from lrnn_cli.models.budget import fit_budget
+    from lrnn_cli.models.budget import fit_budget, missed
 
     try:
         config, count = fit_budget(name, {}, params, n_inputs=n_inputs, n_outputs=n_outputs)
     except ConfigError as error:
-        return {"params": None, "shape": None, "config": None, "problem": str(error)}
+        return {"params": None, "shape": None, "config": None, "missed": "", "problem": str(error)}
     return {
         "params": count,
         "shape": _shape(config),
+        "missed": f"; the nearest to {params}" if missed(name, count, params) else "",
         "config": config.model_dump(mode="json"),
         "problem": None,
     }
@@ -114,7 +118,7 @@ def _tell(talk: Talk, name: str, params: int | None, n_inputs: int, n_outputs: i
         sized = _sized(name, params, n_inputs, n_outputs)
         if sized["problem"]:
             raise ConfigError(sized["problem"])
-        record.update({key: sized[key] for key in ("params", "shape", "config")})
+        record.update({key: sized[key] for key in ("params", "shape", "missed", "config")})
     if talk.json:
         talk.result("", record)
         return
@@ -129,7 +133,7 @@ def _tell(talk: Talk, name: str, params: int | None, n_inputs: int, n_outputs: i
         *([("for sounds", _flat(entry.published_sound))] if entry.published_sound else []),
     ]
     if params is not None:
-        facts.append(("size", f"{record['params']} parameters: {record['shape']}"))
+        facts.append(("size", f"{record['params']} parameters: {record['shape']}{record['missed']}"))
     show_table(talk, facts)
     talk.out("")
     show_table(

@@ -8,7 +8,7 @@ from lrnn_cli.cli.render import Talk
 from lrnn_cli.cli.shared import (
     MACHINE,
     MESSAGES,
-    MODEL,
+    MODEL_OPTIONS,
     PRESET,
     RESUME,
     RUN_FOLDER,
@@ -157,7 +157,7 @@ MatrixMemory = Annotated[
 Method = Annotated[
     str | None,
     _option(
-        "--method", "-m", metavar="LIST",
+        "--method", "--model", "-m", metavar="LIST",
         help="Of fbp, sart, sirt, tv and any model; lrnn,fbp,sart,tv. The first is the result.",
         panel=METHODS,
     ),
@@ -191,7 +191,7 @@ Ramp = Annotated[bool | None, _flag("--ramp", help="Ramp-filter the networks' re
 
 @takes(
     ...,
-    only(MODEL, "params set"),
+    MODEL_OPTIONS,
     only(TRAIN, "steps time lr batch_points seed"),
     RESUME,
     only(MACHINE, "device threads engine"),

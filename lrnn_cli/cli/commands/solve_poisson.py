@@ -136,7 +136,7 @@ GridNodes = Annotated[
 ]
 
 _SHARED = (
-    only(MODEL, "model params rank dbar depth width set"),
+    MODEL,
     only(TRAIN, "time steps lr seed"),
     only(MACHINE, "threads"),
     SETTINGS,
@@ -207,8 +207,9 @@ def command(
             talk.out(yaml.safe_dump(tree, sort_keys=False).rstrip())
             return 0
 
+        from lrnn_cli.cli.done import done_already
         from lrnn_cli.cli.interrupts import StopFlag
-        from lrnn_cli.runs.solve import SolutionFolder, execute_solution
+        from lrnn_cli.runs.solve import SolutionFolder, execute_solution, run_key
         from lrnn_cli.tasks.solve_poisson import PoissonTask
 
         task = PoissonTask(settings.problem, settings.solve)
@@ -225,7 +226,15 @@ def command(
         )
         return 0
     if shared["skip_existing"] and not shared["force"] and folder.is_done():
-        talk.result(f"{name}: done already -> {folder.path}", folder.read_metrics())
+        record = folder.read_metrics()
+        asked = task.problem.config.model_dump(mode="json")
+        said = done_already(
+            folder.path,
+            same_input=record.get("input", {}).get("problem") == asked,
+            same_settings=record.get("run_key") == run_key(tree),
+            kind="problem",
+        )
+        talk.result(f"{name}: {said} -> {folder.path}", record)
         return 0
     folder.claim(force=shared["force"])
     for note in task.notes:
