@@ -277,7 +277,7 @@ def _say_plan(talk: Talk, name: str, folder: Path, plan: Any, settings: Any, tre
     limits += [f"{fit.time_s:g} s"] if fit.time_s else []
     summary = (
         f"{name}: {plan.model_name}, {plan.n_params} parameters, {plan.n_points} points x {plan.n_outputs}, "
-        f"{plan.batch_points} points a step, {' or '.join(limits)}, lr {plan.lr:g}, "
+        f"{plan.batch_points} points a step, {' or '.join(limits)}, {plan.optimizer} {plan.lr:g}, "
         f"engine {plan.engine.name} on {plan.device}, about {plan.memory_mb:.0f} MB -> {folder}"
     )
     talk.result(summary, record)

@@ -247,7 +247,12 @@ Schedule = Annotated[
 ]
 Optimizer = Annotated[
     str | None,
-    _option("--optimizer", panel=TRAINING, metavar="NAME", help="Optimiser: adam, adamw, nadam or sgd."),
+    _option(
+        "--optimizer",
+        panel=TRAINING,
+        metavar="NAME",
+        help="Optimiser: adam, adamw, nadam or sgd; the model's own.",
+    ),
 ]
 Lstsq = Annotated[
     str | None,

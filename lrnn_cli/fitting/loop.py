@@ -15,7 +15,7 @@ from lrnn_cli.fitting.blocks import BlockRunner
 from lrnn_cli.fitting.device_steps import READ_EVERY, DeviceSteps, suits
 from lrnn_cli.fitting.guard import SMOOTHING, Guard, Verdict
 from lrnn_cli.fitting.least_squares import LARGEST_HEAD, solve_head, start_points, training_loss
-from lrnn_cli.fitting.optimizers import load_state, make_optimizer
+from lrnn_cli.fitting.optimizers import DEFAULT, load_state, make_optimizer
 from lrnn_cli.fitting.outcome import Outcome
 from lrnn_cli.fitting.sampling import BatchSampler
 from lrnn_cli.fitting.schedule import rate_factor
@@ -119,10 +119,9 @@ class Trainer:
         return mse / self.samples.scale**2
 
     def _new_optimizer(self) -> torch.optim.Optimizer:
-        settings, on_device = self.settings, suits(self.runner, self.settings.optimizer)
-        optimizer = make_optimizer(
-            settings.optimizer, self.model, self.lr, beta2=settings.beta2, on_device=on_device
-        )
+        settings, name = self.settings, self.settings.optimizer or DEFAULT
+        on_device = suits(self.runner, name)
+        optimizer = make_optimizer(name, self.model, self.lr, beta2=settings.beta2, on_device=on_device)
         if on_device:
             if self.device_steps is not None:
                 self.device_steps.work.forget()  # the graph of a network that is given up holds memory

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lrnn_cli.models.contract import CoordinateModel
 
+DEFAULT = "adam"
 OPTIMIZERS = ("adam", "adamw", "nadam", "sgd")
 
 

@@ -25,7 +25,9 @@ class FitSettings(BaseModel):
         "inverse:0.05", description="const, inverse:END, exp:END, cos:END, linear:END or step:EVERY:FACTOR"
     )
     warmup_steps: int = Field(10, ge=0, description="steps over which the rate rises from 0")
-    optimizer: Literal["adam", "adamw", "nadam", "sgd"] = "adam"
+    optimizer: Literal["adam", "adamw", "nadam", "sgd"] | None = Field(
+        None, description="adam, or nadam where the model asks for it, when left out"
+    )
     beta2: float = Field(0.999, gt=0, lt=1, description="memory of Adam's second moment")
     clip_norm: float | None = Field(None, gt=0, description="limit of the gradient's norm")
     lstsq: tuple[Literal["start", "plateau", "end"], ...] | None = Field(

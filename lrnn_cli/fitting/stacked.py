@@ -29,7 +29,7 @@ from lrnn_cli.fitting.device_steps import READ_EVERY, suits
 from lrnn_cli.fitting.guard import SMOOTHING, Guard, Verdict
 from lrnn_cli.fitting.least_squares import solve_head, start_points, training_loss
 from lrnn_cli.fitting.loop import SNAPSHOT_EVERY, Step
-from lrnn_cli.fitting.optimizers import make_optimizer
+from lrnn_cli.fitting.optimizers import DEFAULT, make_optimizer
 from lrnn_cli.fitting.sampling import BatchSampler
 from lrnn_cli.fitting.schedule import rate_factor
 from lrnn_cli.fitting.settings import FitSettings
@@ -210,16 +210,15 @@ class _Stack:
         self, members: Sequence[Member], settings: FitSettings, lr: float, runner: BlockRunner
     ) -> None:
         first = members[0].model
-        self.on_device = suits(runner, settings.optimizer)
+        name = settings.optimizer or DEFAULT
+        self.on_device = suits(runner, name)
         self.limit = settings.clip_norm
         self.body = copy.deepcopy(first)  # evaluated with one slice of the stack at a time
         if (setter := getattr(self.body, "use_engine", None)) is not None:
             setter("reference")
         model = copy.deepcopy(first)
         # the optimiser comes first: the factors of its rates may depend on the sizes of a single network
-        self.optimizer = make_optimizer(
-            settings.optimizer, model, lr, beta2=settings.beta2, on_device=self.on_device
-        )
+        self.optimizer = make_optimizer(name, model, lr, beta2=settings.beta2, on_device=self.on_device)
         for key, parameter in model.named_parameters():
             parameter.data = torch.stack([m.model.get_parameter(key).detach() for m in members])
         self.buffers = {

@@ -47,6 +47,7 @@ def _paper(
         "warmup_steps": 0,
         "steps": steps,
         "batch_points": batch_points,
+        "optimizer": "adam",
         "lstsq": [],
     }
     return {"model": model, "fit": fit}

@@ -44,7 +44,9 @@ class FourierConfig(MlpConfig):
     def for_signal(self, shape: tuple[int, ...]) -> Self:
         """Return the configuration with scale = 15 max_k n_k / 256 unless it was given."""
         return (
-            self if self.scale is not None else self.model_copy(update={"scale": SIGNAL_SCALE * max(shape) / SAMPLES})
+            self
+            if self.scale is not None
+            else self.model_copy(update={"scale": SIGNAL_SCALE * max(shape) / SAMPLES})
         )
 
 

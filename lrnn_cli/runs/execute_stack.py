@@ -84,8 +84,9 @@ def execute_stack(
             settings = yaml.safe_dump(entry.request.settings, sort_keys=False, allow_unicode=True)
             atomic_write(entry.folder.config, settings.encode())
         members = [Member(run.model, run.trainer.samples, run.fit.seed) for run in runs]
+        fit = first.fit.model_copy(update={"optimizer": first.plan.optimizer})
         done = fit_stacked(
-            members, first.fit, runs[0].runner, lr=first.plan.lr, lstsq=first.plan.lstsq,
+            members, fit, runs[0].runner, lr=first.plan.lr, lstsq=first.plan.lstsq,
             batch_points=first.plan.batch_points, listener=heard, should_stop=should_stop,
         )  # fmt: skip
         seconds = (time.perf_counter() - began) / len(runs)

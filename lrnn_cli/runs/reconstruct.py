@@ -209,7 +209,7 @@ def _record(
             "outcome": "interrupted" if task.is_halted else "budget",
             "steps": about.get("steps"),
             "lr": about.get("lr"),
-            "optimizer": task.settings.fit.optimizer if plan is not None else None,
+            "optimizer": None if plan is None else plan.optimizer,
             "precision": task.settings.fit.precision,
             "engine": about.get("engine"),
             "loss_final": about.get("loss_final"),

@@ -17,6 +17,7 @@ from lrnn_cli.fitting.checkpoint import Fitted
 from lrnn_cli.fitting.device import machine_memory_mb, resolve_device, resolve_threads
 from lrnn_cli.fitting.group import ALONE, Group
 from lrnn_cli.fitting.loop import Step, Trainer
+from lrnn_cli.fitting.optimizers import DEFAULT
 from lrnn_cli.fitting.resume import encode_state, restore_state
 from lrnn_cli.fitting.settings import FitSettings
 from lrnn_cli.kernels.dispatch import Engine, choose_engine
@@ -51,6 +52,7 @@ class Plan:
     n_inputs: int
     n_outputs: int
     n_points: int
+    optimizer: str
     lr: float
     lstsq: tuple[str, ...]
     batch_points: int
@@ -69,6 +71,7 @@ class Plan:
             "model": {"name": self.model_name, "config": self.config.model_dump(), "params": self.n_params},
             "points": self.n_points,
             "channels": self.n_outputs,
+            "optimizer": self.optimizer,
             "lr": self.lr,
             "lstsq": list(self.lstsq),
             "batch_points": self.batch_points,
@@ -149,6 +152,9 @@ def make_plan(signal: Signal, choice: ModelChoice, fit: FitSettings) -> Plan:
             f"{n_params} parameters would take about {memory_mb:.0f} MB, this machine has {here} MB; "
             "use a smaller model (--params)"
         )
+    optimizer = fit.optimizer or DEFAULT
+    if fit.optimizer is None and config.nadam_lr and signal.kind == "image" and device.type == "cpu":
+        optimizer = "nadam"
     backward = choose_backward(fit.backward, engine=engine.name, dtype=dtype, device=device)
     return Plan(
         model_name=choice.name,
@@ -157,7 +163,8 @@ def make_plan(signal: Signal, choice: ModelChoice, fit: FitSettings) -> Plan:
         n_inputs=n_inputs,
         n_outputs=n_outputs,
         n_points=n_points,
-        lr=fit.lr or type(config).default_lr,
+        optimizer=optimizer,
+        lr=fit.lr or (config.nadam_lr if optimizer == "nadam" else None) or type(config).default_lr,
         lstsq=type(config).default_lstsq if fit.lstsq is None else fit.lstsq,
         batch_points=batch,
         block_points=min(runner.block_points, batch),
@@ -280,7 +287,7 @@ class Regression:
         self.trainer = Trainer(
             self.model,
             samples,
-            fit,
+            fit.model_copy(update={"optimizer": plan.optimizer}),
             self.runner,
             lr=plan.lr,
             lstsq=plan.lstsq,
@@ -348,7 +355,7 @@ class Regression:
         return {
             "steps": trainer.step,
             "seed": self.fit.seed,
-            "optimizer": self.fit.optimizer,
+            "optimizer": self.plan.optimizer,
             "schedule": self.fit.schedule,
             "lr": self.plan.lr,
             "lr_scale": trainer.lr_scale,

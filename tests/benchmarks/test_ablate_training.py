@@ -133,4 +133,14 @@ def test_every_row_is_possible():
     signal = ablate_training.picture("camera256")
     assert signal.values.shape[:2] == (96, 96)
     for row in ROWS.values():
-        assert set(row) <= {"fit", "model", "batch", "muon", "loss_aware", "spectrum", "zero_head", "rate", "soap"}
+        assert set(row) <= {
+            "fit",
+            "model",
+            "batch",
+            "muon",
+            "loss_aware",
+            "spectrum",
+            "zero_head",
+            "rate",
+            "soap",
+        }

@@ -79,7 +79,9 @@ def test_the_first_frequencies_follow_the_sound_whatever_its_length_and_rate(sec
     spans = plan.segments or ((0, round(seconds * rate)),)
     span_s = max(b - a for a, b in spans) / rate
     assert plan.config.omega_first == pytest.approx(max(LOWEST, math.pi * 440 * span_s), rel=1e-3)
-    others = [plan_sound(tone(440, seconds, rate), ModelChoice(name=n), FIT, 1) for n in ("wire", "siren", "finer")]
+    others = [
+        plan_sound(tone(440, seconds, rate), ModelChoice(name=n), FIT, 1) for n in ("wire", "siren", "finer")
+    ]
     omega = 2 * math.pi * 440 * seconds
     assert others[0].config.omega_first == pytest.approx(min(omega, 1e5), rel=1e-3)
     assert others[1].config.omega_first == pytest.approx(min(omega, 4000), rel=1e-3)
