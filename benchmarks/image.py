@@ -10,7 +10,9 @@ rate that fails with others); and with the best settings of `search_image`, wher
 LRNN, on other pictures. LRNN runs at its default. Times to a level are read from the training log (running
 mean of the batches before each step); the final PSNR is that of the saved checkpoint over all pixels.
 
-Runs stored by the same version on the same machine are not repeated: an interrupted benchmark goes on.
+Runs stored by the same version on the same machine are not repeated: an interrupted benchmark goes on. With
+`--only lrnn` that row alone is taken anew, and the others stay as they are stored; each row says by which
+version it was taken.
 """
 
 import argparse
@@ -90,7 +92,9 @@ class Runs:
         path = RESULTS / f"{self.name}.json"
         stored = json.loads(path.read_text()) if path.exists() else {}
         here = machine()
+        self.version = here["env"]["git"]
         same = all(stored.get("machine", {}).get(key) == here[key] for key in ("processor", "env"))
+        self.kept: dict[str, Any] = stored.get("rows", {})
         if same and "runs" in stored:
             self.record["runs"] = stored["runs"]
 
@@ -113,6 +117,7 @@ def row(runs: Runs, options: list[str], seeds: int) -> dict[str, Any]:
     """Return the figures of one way of training over the seeds."""
     found = [runs.get(options, seed) for seed in range(seeds)]
     return {
+        "version": runs.version,
         "options": options,
         "psnr_db": spread([r["psnr_db"] for r in found]),
         "seconds_to": {str(level): seconds_to(found, level) for level in LEVELS_DB},
@@ -128,17 +133,23 @@ def main() -> None:
     parser.add_argument("--time", type=float, default=60.0)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--params", default="200k")
+    parser.add_argument("--only", help="take this row alone anew")
     args = parser.parse_args()
     runs = Runs(args.image, args.time, args.params)
+    if args.only:
+        runs.record["rows"] = runs.kept
     for name, options in {
         "lrnn": ["--model", "lrnn"],
         "siren, searched": ["--model", "siren", *searched("siren")],
     }.items():
-        runs.record["rows"][name] = row(runs, options, args.seeds)
+        if args.only in (None, name):
+            runs.record["rows"][name] = row(runs, options, args.seeds)
     for name, options, rates in (
         ("siren, random batches", ["--model", "siren"], BATCH_RATES),
         ("siren, full batches", ["--model", "siren", *FULL], FULL_RATES),
     ):
+        if args.only not in (None, name):
+            continue
         ways = [[*options, "--lr", str(rate)] for rate in rates]
         trials = [runs.get(way, 0)["psnr_db"] for way in ways]
         finalists = sorted(range(len(ways)), key=lambda k: -trials[k])[:FINALISTS]

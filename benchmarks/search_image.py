@@ -98,7 +98,8 @@ def score(
         fit = dict(trial["fit"])
         per_pass = fit.pop("steps_per_pass", 32)
         n = args.size * args.size
-        settings = FitSettings(steps=args.passes * per_pass, batch_points=n // per_pass, threads=1, **fit)
+        budget = {"steps": args.passes * per_pass, "batch_points": n // per_pass, "threads": 1}
+        settings = FitSettings(**budget, **{"optimizer": "adam", **fit})
         choice = ModelChoice(name=model, options=trial["options"], params=args.params)
         run = Regression(signal, ImageTask(signal).transform(), make_plan(signal, choice, settings), settings)
         for _ in run.steps(lambda: False):

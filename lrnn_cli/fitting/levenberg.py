@@ -2,19 +2,22 @@
 
 The residuals are ρ(θ) = L u_θ - t at weighted rows. With the dense Jacobian J (n, P) a step is
 
-    δ = -(JᵀJ + λ I)⁻¹ Jᵀρ,
+    δ = -(JᵀJ + λ D)⁻¹ Jᵀρ,
     ρ'' = (2 / h) ((ρ(θ + h δ) - ρ(θ)) / h - J δ),      h = 0.1,
-    α = -(JᵀJ + λ I)⁻¹ Jᵀρ'',                            θ ← θ + δ + α / 2,
+    α = -(JᵀJ + λ D)⁻¹ Jᵀρ'',                            θ ← θ + δ + α / 2,
 
-taken when 2 |α| ≤ 0.75 |δ| and the sum of squares falls; λ goes down after a step and up after a refusal. The
-acceleration α follows the curved valley of the sum of squares and is what brings six digits instead of four.
+taken when 2 |α| ≤ 0.75 |δ|, |δ|² = δᵀ D δ, and the sum of squares falls; λ goes down after a step that was
+taken at once, stays after one that was not, and goes up after a refusal. The acceleration α follows the
+curved valley of the sum of squares and is what brings six digits instead of four. D is diagonal, the largest
+diagonal of JᵀJ so far, with mean 1, since weights of a network differ in scale.
 
 For product networks J is in closed form (`numerics.product_jacobian`), for other models of the catalog it
 takes a backward pass per row, or one for all rows where the weights lie in linear layers (`linear_jacobian`).
 Only the lower half of JᵀJ is computed, in tiles on all threads.
 
-Source: M. K. Transtrum and J. P. Sethna, Improvements to the Levenberg-Marquardt algorithm, 2012. Least
-squares for S alone is no good start: it makes S huge.
+Sources: M. K. Transtrum and J. P. Sethna, Improvements to the Levenberg-Marquardt algorithm, 2012; D: J. J.
+Moré, The Levenberg-Marquardt algorithm: implementation and theory, 1978. Least squares for S alone is no good
+start: it makes S huge.
 """
 
 from __future__ import annotations
@@ -52,6 +55,7 @@ MOST_PARAMETERS = 4000  # of a dense Jacobian
 PROBE = 0.1  # h
 BEND = 0.75  # largest 2 |α| / |δ|
 DOWN, UP = 1 / 3, 2.0
+FLAT = 1e-8  # smallest entry of D, for weights on which nothing depends
 LAMBDA = (1e-16, 1e10)
 DEFAULT_RANK = 48
 BUDGET = 1000  # parameters
@@ -86,11 +90,12 @@ class Network(Protocol):
 
 @dataclass(frozen=True)
 class State:
-    """Network, sum of squares and λ between two steps."""
+    """Network, sum of squares, λ and the diagonal behind D (P,) between two steps; None before the first."""
 
     network: Network
     cost: float
     damping: float
+    diagonal: Tensor | None = None
 
 
 def default_factors(n_inputs: int) -> int:
@@ -131,21 +136,27 @@ def levenberg_step(state: State, rows: Rows, runner: BlockRunner) -> State:
     residual, jacobian = network.jacobian(rows, runner)
     normal = lower_gram(jacobian, runner)
     gradient = jacobian.T @ residual
-    damping = state.damping
-    diagonal = normal.diagonal().clone()
+    damping, own = state.damping, normal.diagonal().clone()
+    diagonal = own if state.diagonal is None else torch.maximum(own, state.diagonal)
+    scales = (diagonal / diagonal.mean()).clamp_min(FLAT)
+
+    def length(vector: Tensor) -> float:
+        return float((vector.square() * scales).sum().sqrt())
+
     while damping < LAMBDA[1]:
-        normal.diagonal().copy_(diagonal + damping)
+        normal.diagonal().copy_(own + damping * scales)
         factor, failed = torch.linalg.cholesky_ex(normal)
         if not int(failed):
             step = -torch.cholesky_solve(gradient[:, None], factor)[:, 0]
             probe = network.moved(PROBE * step).residual(rows, runner)
             second = (2 / PROBE) * ((probe - residual) / PROBE - jacobian @ step)
             bend = -torch.cholesky_solve((jacobian.T @ second)[:, None], factor)[:, 0]
-            if 2 * float(bend.norm()) <= BEND * float(step.norm()):
+            if 2 * length(bend) <= BEND * length(step):
                 moved = network.moved(step + bend / 2)
                 cost = float(moved.residual(rows, runner).square().sum())
                 if cost < state.cost:
-                    return State(moved, cost, max(damping * DOWN, LAMBDA[0]))
+                    lower = DOWN if damping == state.damping else 1.0
+                    return State(moved, cost, max(damping * lower, LAMBDA[0]), diagonal)
         damping *= UP
     return replace(state, damping=damping)
 

@@ -162,6 +162,40 @@ def test_an_interrupted_run_of_segments_goes_on_to_the_same_result(lrnn, tmp_pat
     assert metrics(tmp_path / "run")["train"]["steps"] == 600
 
 
+def test_an_interrupted_network_goes_on_to_the_same_bits(lrnn, tmp_path):
+    write(tmp_path / "a.wav", tones(channels=2))
+    options = (*SMALL, "--steps", 400, "--threads", 1, "--batch-points", 400)
+    assert lrnn("fit-audio", "a.wav", *options, "-o", "whole").code == 0
+    running = lrnn.start("fit-audio", "a.wav", *options, "-o", "run")
+    running.wait_for("20 %")
+    running.send(signal.SIGTERM)
+    assert running.finish().code == 143
+    assert metrics(tmp_path / "run")["status"] == "interrupted"
+    done = lrnn("fit-audio", "a.wav", *options, "-o", "run", "--resume")
+    assert done.code == 0, done.err
+    assert (tmp_path / "run" / "output.wav").read_bytes() == (tmp_path / "whole" / "output.wav").read_bytes()
+
+
+def test_a_target_or_a_time_ends_a_fit(lrnn, tmp_path):
+    write(tmp_path / "a.wav", tones())
+    shape = SMALL[:-2]
+    done = lrnn("fit-audio", "a.wav", *shape, "--until", "mse=1e-2", "--steps", 3000, "--json", "-o", "mse")
+    assert done.code == 0, done.err
+    assert done.json()["train"]["outcome"] == "target" and done.json()["metrics"]["mse"] <= 1e-2
+    done = lrnn("fit-audio", "a.wav", *shape, "--until", "25dB", "--steps", 3000, "--json", "-o", "db")
+    assert done.json()["train"]["outcome"] == "target" and done.json()["metrics"]["psnr_db"] >= 25
+    done = lrnn("fit-audio", "a.wav", *shape, "--time", "0.3s", "--json", "-o", "time")
+    assert done.json()["train"]["outcome"] == "budget" and done.json()["train"]["steps"] > 0
+
+
+def test_clipping_is_said(lrnn, tmp_path):
+    square = np.sign(tones(scale=1.0)) * 0.999
+    write(tmp_path / "a.wav", square)
+    done = lrnn("fit-audio", "a.wav", *SMALL, "--steps", 60)
+    clipped = metrics(tmp_path / "runs" / "a" / "lrnn-s0")["metrics"]["clipped_samples"]
+    assert clipped > 0 and f", {clipped} samples clipped" in done.out
+
+
 def test_a_batch_goes_on_past_a_bad_file(lrnn, tmp_path):
     (tmp_path / "in").mkdir()
     write(tmp_path / "in" / "a.wav", tones())

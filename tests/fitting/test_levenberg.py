@@ -1,5 +1,7 @@
 """Levenberg-Marquardt: the Jacobian in closed form, and digits that first-order training does not reach."""
 
+import math
+from dataclasses import dataclass
 from itertools import pairwise
 
 import pytest
@@ -120,6 +122,52 @@ def test_steps_only_go_down() -> None:
         costs.append(state.cost)
     assert all(after < before for before, after in pairwise(costs))
     assert costs[-1] < 1e-3 * costs[0]
+
+
+@dataclass(frozen=True)
+class Valley:
+    """Rosenbrock's function, ρ = (10 (y - x²), 1 - x), the second weight in its own unit, a third idle."""
+
+    weights: torch.Tensor
+    unit: float = 1.0
+
+    def moved(self, step: torch.Tensor) -> "Valley":
+        return Valley(self.weights + step, self.unit)
+
+    def residual(self, rows: object, runner: object) -> torch.Tensor:
+        x, y = self.weights[0], self.unit * self.weights[1]
+        return torch.stack([10 * (y - x.square()), 1 - x])
+
+    def jacobian(self, rows: object, runner: object) -> tuple[torch.Tensor, torch.Tensor]:
+        x = self.weights[0]
+        matrix = torch.zeros(2, 3, dtype=torch.float64)
+        matrix[0, 0], matrix[0, 1], matrix[1, 0] = -20 * x, 10 * self.unit, -1
+        return self.residual(rows, runner), matrix
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-3, 1e3])
+def test_weights_of_any_scale_and_idle_ones_are_no_hindrance(unit: float) -> None:
+    start = Valley(torch.tensor([-1.2, 1.0 / unit, 5.0], dtype=torch.float64), unit)
+    state = State(start, float(start.residual(None, None).square().sum()), 1e-2)
+    diagonals = []
+    for _ in range(60):
+        state = levenberg_step(state, None, RUNNER)
+        diagonals.append(state.diagonal)
+        if state.cost < 1e-20:
+            break
+    assert state.cost < 1e-20
+    assert all(bool((after >= before).all()) for before, after in pairwise(diagonals))
+    assert float(state.network.weights[2]) == 5.0
+
+
+def test_damping_falls_after_a_step_at_once_and_not_after_a_refusal() -> None:
+    start = Valley(torch.tensor([-1.2, 1.0, 0.0], dtype=torch.float64))
+    cost = float(start.residual(None, None).square().sum())
+    calm = levenberg_step(State(start, cost, 1.0), None, RUNNER)
+    assert calm.damping == pytest.approx(1 / 3)
+    bold = levenberg_step(State(start, cost, 1e-9), None, RUNNER)
+    doublings = math.log2(bold.damping / 1e-9)
+    assert doublings > 0 and doublings == round(doublings)
 
 
 def test_a_small_network_learns_a_smooth_solution() -> None:
