@@ -64,7 +64,7 @@ TRIES_BEYOND = (0.5,)
 TRIAL_STEPS = 8
 START_DAMPING = 1e-2
 OVERFIT = 30.0
-STEPS = 400
+STEPS, MANY = 400, 10**6
 ADAPT_EVERY = 15  # steps between new points
 _TILES = 4  # of JᵀJ per axis
 
@@ -189,7 +189,7 @@ def solve_levenberg(
         model: name and configuration of another model of the catalog than the shallow product network; rank,
             n_factors and omega then mean nothing.
         collocation: kind of the points (`objectives.collocation`); adaptive ones are drawn anew now and then.
-        n_steps: most steps, after those of the trials.
+        n_steps: most steps, after those of the trials; 400 if neither they nor a time are given.
         seed: of the initial weights.
         time_s: no step is begun after this many seconds.
         threads: of the CPU.
@@ -205,10 +205,9 @@ def solve_levenberg(
     before = torch.get_num_threads()
     torch.set_num_threads(1)  # the runner spreads the work: many small operations, few large ones
     runner = BlockRunner(torch.device("cpu"), threads=threads)
+    most = STEPS if time_s is None else MANY  # a budget of time is one's own
     try:
-        training = _Training(
-            problem, target, collocation, n_steps or STEPS, seed, time_s, runner, should_stop
-        )
+        training = _Training(problem, target, collocation, n_steps or most, seed, time_s, runner, should_stop)
         if model is None:
             yield from training.product(rank, n_factors, omega)
         else:

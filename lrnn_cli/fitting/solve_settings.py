@@ -35,7 +35,9 @@ class SolveSettings(BaseModel):
     until: float | None = Field(None, gt=0, description="relative residual at which to stop")
     time_s: float | None = Field(None, gt=0, description="begin nothing new after this many seconds")
     steps: int | None = Field(
-        None, ge=1, description="most steps of training; 400 of lm, 2000 of adam and lbfgs when left out"
+        None,
+        ge=1,
+        description="most steps of training; 400 of lm without a time, 2000 of adam and lbfgs",
     )
     enrich: bool = Field(True, description="add the singular functions of re-entrant corners")
     reference: Literal["auto", "chebyshev", "fd", "fem", "none"] = Field(

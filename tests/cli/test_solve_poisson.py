@@ -86,6 +86,33 @@ def test_every_bound_holds(capsys: pytest.CaptureFixture[str], problem: list[str
     assert metrics["error_l2"] <= metrics["error_bound"] + 1e-14 * metrics["solution_l2"]
 
 
+def test_a_disc_is_written_with_its_cells_and_measured_on_its_boundary(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    disc = ["--domain", "disc:0,0:1", "--manufacture", "(1 - x^2 - y^2)*cos(x) + 1", *QUICK]
+    code, out, err = run(capsys, *disc, "-o", "disc")
+    assert code == 0, err
+    assert re.search(r"error bound \d\.\de-\d+, ", out)
+    record = json.loads((tmp_path / "disc" / "metrics.json").read_text())
+    assert 0 <= record["metrics"]["boundary_error"] < 1e-3
+    pieces = ElementTree.parse(tmp_path / "disc" / "solution.vtu").getroot().findall(".//Piece")
+    assert int(pieces[0].get("NumberOfCells") or 0) > 100
+    assert not (tmp_path / "disc" / "solution.vti").exists()
+
+
+def test_a_residual_to_reach_or_a_time_ends_a_solution(capsys: pytest.CaptureFixture[str]) -> None:
+    bump = ["--manufacture", "x*(1-x)*y*(1-y)*exp(x)", "--grid", "11", "--threads", "1", "--json"]
+    bump += ["--solver", "lm", "--rank", "10"]
+    code, out, err = run(capsys, *bump, "--until", "1e-3", "-o", "until")
+    assert code == 0, err
+    record = json.loads(out)
+    assert (record["train"]["outcome"], record["train"]["target"]) == ("target", 1e-3)
+    code, out, err = run(capsys, *bump, "--until", "1e-14", "--time", "0.5s", "-o", "time")
+    assert code == 0, err
+    assert json.loads(out)["train"]["outcome"] == "budget"
+    assert json.loads(out)["train"]["steps"] < 400
+
+
 def test_without_an_exact_solution_the_reference_tells(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "--f", "x", "--dirichlet", "x0=0", "--dirichlet", "x", "--json", *QUICK)
     assert code == 0

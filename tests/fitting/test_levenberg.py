@@ -170,6 +170,14 @@ def test_damping_falls_after_a_step_at_once_and_not_after_a_refusal() -> None:
     assert doublings > 0 and doublings == round(doublings)
 
 
+def test_a_budget_of_time_is_not_cut_by_the_usual_number_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lrnn_cli.fitting.levenberg.STEPS", 3)
+    found = problem("x*(1-x)*y*(1-y)*sin(3*x*y)")
+    options = {"target": 1e-15, "rank": 3, "n_factors": 2, "omega": 4.0}
+    assert list(solve_levenberg(found, Solved(), **options))[-1].step == 3
+    assert list(solve_levenberg(found, Solved(), **options, time_s=0.5))[-1].step > 3
+
+
 def test_a_small_network_learns_a_smooth_solution() -> None:
     found = problem("x*(1-x)*y*(1-y)*sin(3*x*y)")
     solved = Solved()
