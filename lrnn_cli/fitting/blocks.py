@@ -83,6 +83,15 @@ def is_out_of_memory(error: BaseException) -> bool:
     return any(words in str(error) for words in ("can't allocate memory", "not enough memory"))
 
 
+def paired(n: int, block: int) -> list[tuple[int, int]]:
+    """Split range(n) into an even number of equal parts of at most `block`, so that two threads end together.
+
+    The parts do not depend on the number of threads; a range that is no longer than `block` stays whole.
+    """
+    pairs = -(-n // (2 * block)) if n > block else 0
+    return ranges(n, -(-n // (2 * pairs)) if pairs else block)
+
+
 def ranges(n: int, block: int) -> list[tuple[int, int]]:
     """Split range(n) into (start, stop) pairs of at most `block`."""
     return [(start, min(start + block, n)) for start in range(0, n, block)]

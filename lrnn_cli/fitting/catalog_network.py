@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
 from lrnn_cli.errors import ConfigError
-from lrnn_cli.fitting.blocks import BlockRunner, ranges
+from lrnn_cli.fitting.blocks import BlockRunner, paired, ranges
 from lrnn_cli.fitting.fields import NetworkField
 from lrnn_cli.fitting.linear_jacobian import LayerWatch, linear_layers
 from lrnn_cli.models.budget import fit_budget
@@ -122,7 +122,7 @@ class CatalogNetwork:
             with torch.no_grad():
                 return self.rows_of(weights, rows.take(slice(*span)))
 
-        return torch.cat(list(runner.map(block, ranges(len(rows), BLOCK))))
+        return torch.cat(list(runner.map(block, paired(len(rows), BLOCK))))
 
     def loss_and_gradient(self, theta: Tensor, rows: Rows, runner: BlockRunner) -> tuple[float, Tensor]:
         """Return |ρ|² and its gradient by θ (P,), the blocks added in their order."""
@@ -133,7 +133,7 @@ class CatalogNetwork:
                 cost = self.rows_of(self.weights(leaf), rows.take(slice(*span))).square().sum()
             return float(cost.detach()), torch.autograd.grad(cost, leaf)[0]
 
-        parts = list(runner.map(block, ranges(len(rows), BLOCK)))
+        parts = list(runner.map(block, paired(len(rows), BLOCK)))
         return sum(cost for cost, _ in parts), torch.stack([gradient for _, gradient in parts]).sum(0)
 
     def jacobian(self, rows: Rows, runner: BlockRunner) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lrnn_cli.fitting.blocks import BlockRunner, ranges
+from lrnn_cli.fitting.blocks import BlockRunner, paired
 from lrnn_cli.fitting.fields import ProductField
 from lrnn_cli.fitting.linear_features import ProductFeatures, draw_features
 from lrnn_cli.numerics.calculus import product_rows, sine_factors
@@ -16,7 +16,7 @@ from lrnn_cli.numerics.product_jacobian import product_jacobian
 from lrnn_cli.numerics.rows import Rows
 from lrnn_cli.objectives.poisson import Problem
 
-BLOCK = 400  # rows per thread and turn: arrays of some 100 kB each
+BLOCK = 450  # rows per thread and turn: arrays of some 100 kB each
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class ProductNetwork:
             values = product_rows(f.weight, f.bias, factors, part) @ self.head
             return values + part.zeroth * self.shift.sum() - part.target
 
-        return torch.cat(list(runner.map(block, ranges(len(rows), BLOCK))))
+        return torch.cat(list(runner.map(block, paired(len(rows), BLOCK))))
 
     def jacobian(self, rows: Rows, runner: BlockRunner) -> tuple[Tensor, Tensor]:
         """Return ρ (n,) and J (n, P) in closed form."""
@@ -70,7 +70,7 @@ class ProductNetwork:
             target = jacobian[part, : n_inner + rank]
             product_jacobian(f.weight, f.bias, f.amplitude, rows.take(part), self.head, target)
 
-        list(runner.map(block, ranges(len(rows), BLOCK)))
+        list(runner.map(block, paired(len(rows), BLOCK)))
         jacobian[:, n_inner + rank :] = rows.zeroth[:, None]
         values = jacobian[:, n_inner : n_inner + rank] @ self.head
         return values + rows.zeroth * self.shift.sum() - rows.target, jacobian

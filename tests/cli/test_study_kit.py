@@ -30,7 +30,7 @@ def test_a_study_of_the_kit_is_a_plan(lrnn: Lrnn, tmp_path: Path, name: str) -> 
 
 
 REDUCED = {
-    "images": 162, "authors": 42, "ablations": 126,
+    "images": 162, "authors": 21, "ablations": 126,
     "images-small": 36, "ablations-small": 18, "audio": 6, "poisson-scaling": 24,
 }  # fmt: skip
 

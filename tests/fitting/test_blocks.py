@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrnn_cli.errors import DeviceError
-from lrnn_cli.fitting.blocks import SMALLEST_BLOCK, BlockRunner, is_out_of_memory, ranges
+from lrnn_cli.fitting.blocks import SMALLEST_BLOCK, BlockRunner, is_out_of_memory, paired, ranges
 from tests.fitting.support import CPU
 
 
@@ -96,3 +96,14 @@ def test_the_size_of_blocks():
     assert re.fullmatch("[0-9]+", str(BlockRunner(CPU).block_points))
     assert BlockRunner(CPU, block_points=77).block_points == 77
     assert BlockRunner(torch.device("cuda"), threads=8).threads == 1
+
+
+@given(n=st.integers(0, 5000), block=st.integers(1, 600))
+def test_paired_parts_are_even_in_number_and_equal_but_for_the_last(n, block):
+    spans = paired(n, block)
+    assert [k for span in spans for k in range(*span)] == list(range(n))
+    sizes = [b - a for a, b in spans]
+    assert all(size <= block for size in sizes)
+    assert len(set(sizes[:-1])) <= 1 and all(size >= sizes[-1] for size in sizes)
+    if n > block and min(sizes) > len(sizes):
+        assert len(sizes) % 2 == 0
