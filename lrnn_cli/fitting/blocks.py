@@ -86,7 +86,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 def paired(n: int, block: int) -> list[tuple[int, int]]:
     """Split range(n) into an even number of equal parts of at most `block`, so that two threads end together.
 
-    The parts do not depend on the number of threads; a range that is no longer than `block` stays whole.
+    Returns:
+        the pairs, which do not depend on the number of threads; a range no longer than `block` stays whole.
     """
     pairs = -(-n // (2 * block)) if n > block else 0
     return ranges(n, -(-n // (2 * pairs)) if pairs else block)
