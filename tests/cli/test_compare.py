@@ -228,7 +228,7 @@ def test_a_run_is_known_by_its_whole_configuration(lrnn: Lrnn) -> None:
     """A default written out is the same run; a changed one, as a new version may bring, is another."""
     words = ("compare", "a.png", "--models", "lrnn", "--seeds", 1, "--steps", 3, "-o", "out")
     assert "runs: 1 of at most 1" in lrnn(*words).err
-    for same in (("--optimizer", "adam"), ("--schedule", "inverse:0.05")):
+    for same in (("--warmup", 10), ("--schedule", "inverse:0.05")):
         assert "runs:" not in lrnn(*words, "--", *same).err
     assert "runs: 1 of at most 1" in lrnn(*words, "--", "--optimizer", "sgd").err
     assert "runs:" not in lrnn(*words, "--threads", 1).err  # which decides no result
