@@ -1,7 +1,9 @@
 """Ways of training that are not part of the tool, for `ablate_training`: batches, an optimiser, a start."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -67,8 +69,49 @@ class LossAwareBatch(BatchSampler):
         return torch.cat([spread, torch.multinomial(weights, self.chosen, generator=self.generator)])
 
 
-class MuonAdam(torch.optim.Adam):
-    """Muon for the projections of the hidden layers, one matrix (R, d) per factor, Adam for all else.
+class ProjectionAdam(torch.optim.Adam, ABC):
+    """Adam for all parameters but the projections of the hidden layers, which `update` steps.
+
+    Those are the weights (D, R, d) of product layers, one matrix per factor; the first layer, whose inputs
+    are coordinates, is Adam's.
+    """
+
+    def __init__(self, model: CoordinateModel, lr: float, factor: float = 1.0) -> None:
+        """Sort the parameters; groups carry `factor`, as those of `fitting.optimizers`."""
+        groups: dict[tuple[bool, float], list[torch.nn.Parameter]] = {}
+        for key, parameter in model.named_parameters():
+            matrix = key.startswith("layers.") and key.endswith(".weight") and parameter.dim() == 3
+            matrix = matrix and not key.startswith("layers.0.")
+            rate = model.rate_factor(key) * (factor if matrix else 1.0)
+            groups.setdefault((matrix, rate), []).append(parameter)
+        self.matrices = [p for (matrix, _), members in groups.items() if matrix for p in members]
+        super().__init__(
+            [{"params": members, "factor": rate, "lr": lr * rate} for (_, rate), members in groups.items()],
+            lr=lr,
+        )
+
+    @abstractmethod
+    def update(self, gradient: Tensor, state: dict[str, Any]) -> Tensor:
+        """Return what is subtracted from a projection, times the rate, of the shape of its gradient."""
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Step the matrices, take their gradients away from Adam, step the rest."""
+        taken = []
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if any(parameter is each for each in self.matrices):
+                    update = self.update(parameter.grad, self.state[parameter])
+                    parameter.add_(update, alpha=-group["lr"])
+                    taken.append((parameter, parameter.grad))
+                    parameter.grad = None
+        super().step()
+        for parameter, gradient in taken:
+            parameter.grad = gradient
+
+
+class MuonAdam(ProjectionAdam):
+    """Muon for the projections, Adam for all else.
 
     The momentum buffer B of a matrix is replaced by a nearly orthogonal matrix, five Newton-Schulz steps of
     X <- a X + (b A + c A^2) X, A = X X^T, and scaled by 0.2 sqrt(max(R, d)), which gives it the size of an
@@ -80,46 +123,23 @@ class MuonAdam(torch.optim.Adam):
     def __init__(
         self, model: CoordinateModel, lr: float, momentum: float = 0.95, factor: float = 1.0
     ) -> None:
-        """Sort the parameters; groups carry `factor`, as those of `fitting.optimizers`."""
-        groups: dict[tuple[bool, float], list[torch.nn.Parameter]] = {}
-        for key, parameter in model.named_parameters():
-            matrix = key.startswith("layers.") and key.endswith(".weight") and parameter.dim() == 3
-            matrix = matrix and not key.startswith("layers.0.")
-            rate = model.rate_factor(key) * (factor if matrix else 1.0)
-            groups.setdefault((matrix, rate), []).append(parameter)
+        """Keep the momentum."""
         self.momentum = momentum
-        self.matrices = [p for (matrix, _), members in groups.items() if matrix for p in members]
-        super().__init__(
-            [{"params": members, "factor": rate, "lr": lr * rate} for (_, rate), members in groups.items()],
-            lr=lr,
-        )
+        super().__init__(model, lr, factor)
 
-    @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Replace the gradients of the matrices by their update, take them away from Adam, step."""
-        taken = []
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if any(parameter is each for each in self.matrices):
-                    state = self.state[parameter]
-                    buffer = state.setdefault("muon", torch.zeros_like(parameter))
-                    buffer.lerp_(parameter.grad, 1 - self.momentum)
-                    update = orthogonal(parameter.grad.lerp(buffer, self.momentum))
-                    scale = 0.2 * math.sqrt(max(parameter.shape[-2:]))
-                    parameter.add_(update, alpha=-group["lr"] * scale)
-                    taken.append((parameter, parameter.grad))
-                    parameter.grad = None
-        super().step()
-        for parameter, gradient in taken:
-            parameter.grad = gradient
+    def update(self, gradient: Tensor, state: dict[str, Any]) -> Tensor:
+        """Return the orthogonal matrix nearest to the momentum, scaled."""
+        buffer = state.setdefault("muon", torch.zeros_like(gradient))
+        buffer.lerp_(gradient, 1 - self.momentum)
+        return orthogonal(gradient.lerp(buffer, self.momentum)) * (0.2 * math.sqrt(max(gradient.shape[-2:])))
 
 
-class SoapAdam(torch.optim.Adam):
-    """SOAP for the projections of the hidden layers, one matrix (R, d) per factor, Adam for all else.
+class SoapAdam(ProjectionAdam):
+    """SOAP for the projections, Adam for all else.
 
     L <- b L + (1 - b) G G^T and H <- b H + (1 - b) G^T G follow the gradients G; Adam works in the basis of
     their eigenvectors, U^T G V, and its step is turned back. Every `every` steps one step of the QR algorithm
-    follows the bases. With `left` False only V is used.
+    follows the bases.
 
     Source: N. Vyas et al., SOAP: improving and stabilizing Shampoo using Adam, 2024.
     """
@@ -133,39 +153,13 @@ class SoapAdam(torch.optim.Adam):
         memory: float = 0.95,
         beta2: float = 0.95,
         every: int = 10,
-        left: bool = True,
     ) -> None:
-        """Sort the parameters; groups carry `factor`, as those of `fitting.optimizers`."""
-        groups: dict[tuple[bool, float], list[torch.nn.Parameter]] = {}
-        for key, parameter in model.named_parameters():
-            matrix = key.startswith("layers.") and key.endswith(".weight") and min(parameter.shape[-2:]) > 4
-            rate = model.rate_factor(key) * (factor if matrix and parameter.dim() > 1 else 1.0)
-            groups.setdefault((matrix and parameter.dim() > 1, rate), []).append(parameter)
-        self.memory, self.beta2, self.every, self.left = memory, beta2, every, left
-        self.matrices = {id(p) for (matrix, _), members in groups.items() if matrix for p in members}
-        super().__init__(
-            [{"params": members, "factor": rate, "lr": lr * rate} for (_, rate), members in groups.items()],
-            lr=lr,
-        )
+        """Keep the constants: b, the memory of Adam's second moment, steps between two of the bases."""
+        self.memory, self.beta2, self.every = memory, beta2, every
+        super().__init__(model, lr, factor)
 
-    @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Step the matrices, take their gradients away from Adam, step the rest."""
-        taken = []
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if id(parameter) in self.matrices:
-                    assert parameter.grad is not None
-                    parameter.add_(self._update(parameter), alpha=-group["lr"])
-                    taken.append((parameter, parameter.grad))
-                    parameter.grad = None
-        super().step()
-        for parameter, gradient in taken:
-            parameter.grad = gradient
-
-    def _update(self, parameter: Tensor) -> Tensor:
-        gradient, state = parameter.grad, self.state[parameter]
-        assert gradient is not None
+    def update(self, gradient: Tensor, state: dict[str, Any]) -> Tensor:
+        """Return Adam's step in the turned basis, turned back."""
         left, right = gradient @ gradient.mT, gradient.mT @ gradient
         if "soap" not in state:
             state["soap"] = {
@@ -175,21 +169,17 @@ class SoapAdam(torch.optim.Adam):
             }  # fmt: skip
         soap = state["soap"]
         soap["step"] += 1
-
-        def turned(matrix: Tensor) -> Tensor:
-            return (soap["u"].mT @ matrix if self.left else matrix) @ soap["v"]
-
         soap["mean"].lerp_(gradient, 0.1)
-        soap["square"].lerp_(turned(gradient).square(), 1 - self.beta2)
-        mean = turned(soap["mean"]) / (1 - 0.9 ** soap["step"])
+        soap["square"].lerp_((soap["u"].mT @ gradient @ soap["v"]).square(), 1 - self.beta2)
+        mean = soap["u"].mT @ soap["mean"] @ soap["v"] / (1 - 0.9 ** soap["step"])
         square = soap["square"] / (1 - self.beta2 ** soap["step"])
-        update = mean / (square.sqrt() + 1e-8) @ soap["v"].mT
+        update = soap["u"] @ (mean / (square.sqrt() + 1e-8)) @ soap["v"].mT
         soap["left"].lerp_(left, 1 - self.memory)
         soap["right"].lerp_(right, 1 - self.memory)
         if soap["step"] % self.every == 0:
             soap["u"] = torch.linalg.qr(soap["left"] @ soap["u"])[0]
             soap["v"] = torch.linalg.qr(soap["right"] @ soap["v"])[0]
-        return soap["u"] @ update if self.left else update
+        return update
 
 
 def orthogonal(matrices: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ import pytest
 import soundfile
 import yaml
 
+from lrnn_cli.models.catalog import CATALOG
+
 RATE = 4000
 SMALL = ("--rank", 8, "--dbar", 2, "--depth", 2, "--steps", 12)
 FILES = {"checkpoint.safetensors", "config.yaml", "metrics.json", "preview.png", "train.jsonl"}
@@ -147,33 +149,37 @@ def test_a_tone_through_the_seams(lrnn, tmp_path):
     assert record["model"]["params"] == 3 * 881
 
 
-def test_an_interrupted_run_of_segments_goes_on_to_the_same_result(lrnn, tmp_path):
-    write(tmp_path / "a.wav", tones(3000))
-    options = (*SMALL, "--segments", 3, "--steps", 600, "--threads", 1, "-v")
-    assert lrnn("fit-audio", "a.wav", *options, "-o", "whole").code == 0
-    running = lrnn.start("fit-audio", "a.wav", *options, "-o", "run")
-    running.wait_for("segment 1 of 3: output layer")
+@pytest.mark.parametrize(
+    ("seen", "options"),
+    [
+        ("segment 1 of 3: output layer", ("--segments", 3, "--steps", 600, "-v")),
+        ("20 %", ("--segments", 1, "--steps", 400, "--batch-points", 400)),
+    ],
+    ids=["segments", "one network"],
+)
+def test_an_interrupted_run_goes_on_to_the_same_bits(lrnn, tmp_path, seen, options):
+    write(tmp_path / "a.wav", tones(3000, channels=2))
+    words = ("fit-audio", "a.wav", *SMALL, *options, "--threads", 1)
+    assert lrnn(*words, "-o", "whole").code == 0
+    running = lrnn.start(*words, "-o", "run")
+    running.wait_for(seen)
     running.send(signal.SIGINT)
     assert running.finish().code == 130
     assert metrics(tmp_path / "run")["status"] == "interrupted"
-    done = lrnn("fit-audio", "a.wav", *options, "-o", "run", "--resume")
+    done = lrnn(*words, "-o", "run", "--resume")
     assert done.code == 0, done.err
     assert (tmp_path / "run" / "output.wav").read_bytes() == (tmp_path / "whole" / "output.wav").read_bytes()
-    assert metrics(tmp_path / "run")["train"]["steps"] == 600
+    assert metrics(tmp_path / "run")["train"]["steps"] == options[3]
 
 
-def test_an_interrupted_network_goes_on_to_the_same_bits(lrnn, tmp_path):
-    write(tmp_path / "a.wav", tones(channels=2))
-    options = (*SMALL, "--steps", 400, "--threads", 1, "--batch-points", 400)
-    assert lrnn("fit-audio", "a.wav", *options, "-o", "whole").code == 0
-    running = lrnn.start("fit-audio", "a.wav", *options, "-o", "run")
-    running.wait_for("20 %")
-    running.send(signal.SIGTERM)
-    assert running.finish().code == 143
-    assert metrics(tmp_path / "run")["status"] == "interrupted"
-    done = lrnn("fit-audio", "a.wav", *options, "-o", "run", "--resume")
-    assert done.code == 0, done.err
-    assert (tmp_path / "run" / "output.wav").read_bytes() == (tmp_path / "whole" / "output.wav").read_bytes()
+@pytest.mark.parametrize("model", CATALOG)
+def test_the_written_settings_give_the_same_plan_again(lrnn, tmp_path, model):
+    """What a sound decides by itself is left out of config.yaml, and decided again."""
+    write(tmp_path / "a.wav", tones())
+    plan = lrnn("fit-audio", "a.wav", "--model", model, "--params", "3k", "--dry-run", "--json").json()
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(plan["settings"]))
+    again = lrnn("fit-audio", "a.wav", "-c", "c.yaml", "--dry-run", "--json").json()
+    assert (again["model"], again["lr"], again["optimizer"]) == (plan["model"], plan["lr"], plan["optimizer"])
 
 
 def test_a_target_or_a_time_ends_a_fit(lrnn, tmp_path):
