@@ -64,6 +64,11 @@ SOUNDS: dict[str, tuple[Callable[[], tuple[np.ndarray, int]], int]] = {  # and i
 }
 
 
+def started(mse: float, variance: float, fresh_starts: int) -> bool:
+    """Tell whether a network followed the sound, from its first start."""
+    return mse < STARTED * variance and fresh_starts == 0
+
+
 def measure(name: str, seed: int, steps: int) -> dict[str, Any]:
     """Fit one sound."""
     make, segments = SOUNDS[name]
@@ -90,7 +95,7 @@ def measure(name: str, seed: int, steps: int) -> dict[str, Any]:
         "mse": record["metrics"]["mse"],
         "variance": variance,
         "fresh_starts": record["train"]["fresh_starts"],
-        "started": record["metrics"]["mse"] < STARTED * variance and record["train"]["fresh_starts"] == 0,
+        "started": started(record["metrics"]["mse"], variance, record["train"]["fresh_starts"]),
     }
 
 

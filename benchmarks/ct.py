@@ -43,13 +43,7 @@ FREQUENCY = {
     "gauss": "scale",
     "relu-pe": "octaves",
 }
-# where trials start from, and what they leave alone: settings from before those for pictures were searched
-BASES: dict[str, tuple[float, dict[str, Any]]] = {
-    "wire": (5e-3, {"omega_first": 20.0, "omega_hidden": 20.0, "scale": 10.0}),
-    "gauss": (1e-3, {"scale": 30.0}),
-    "relu-pe": (1e-3, {}),
-}
-# factors on the learning rate and on the first frequency, both those of `BASES`, else the model's own
+# factors on the learning rate and on the first frequency, both the model's own defaults
 TRIALS = ((1.0, 1.0), (3.0, 1.0), (10.0, 1.0), (3.0, 0.5))
 SETTINGS: dict[str, dict[str, Any]] = {
     "20": {"views": 20},
@@ -79,12 +73,11 @@ def slice_of(name: str, size: int) -> Slice:
 
 
 def options_of(model: str, trial: tuple[float, float], size: int) -> tuple[float, dict[str, Any]]:
-    """Learning rate and options of a trial."""
+    """Learning rate and first frequency of a trial."""
     config, key = config_class(model), FREQUENCY[model]
-    rate, options = BASES.get(model, (config.default_lr, {}))
-    default = getattr(config(**options).for_signal((size, size)), key)
+    default = getattr(config().for_signal((size, size)), key)
     value = default + round(math.log2(trial[1])) if key == "octaves" else default * trial[1]
-    return float(f"{rate * trial[0]:.2g}"), {**options, key: value}
+    return float(f"{config.default_lr * trial[0]:.2g}"), {key: value}
 
 
 class Bench:

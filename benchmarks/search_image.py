@@ -99,7 +99,7 @@ def score(
         per_pass = fit.pop("steps_per_pass", 32)
         n = args.size * args.size
         budget = {"steps": args.passes * per_pass, "batch_points": n // per_pass, "threads": 1}
-        settings = FitSettings(**budget, **{"optimizer": "adam", **fit})
+        settings = FitSettings(**budget, **fit)
         choice = ModelChoice(name=model, options=trial["options"], params=args.params)
         run = Regression(signal, ImageTask(signal).transform(), make_plan(signal, choice, settings), settings)
         for _ in run.steps(lambda: False):

@@ -72,7 +72,8 @@ def markdown(runs: list[dict]) -> str:
         rows.append((statistics.fmean(medians), [*cells, f"{statistics.median(steps or [0]):,.0f}"]))
     head = ["", "parameters", *(Path(name).stem for name in inputs), "mean", "steps"]
     lines = [head, ["---", *["--:"] * (len(head) - 1)], *(cells for _, cells in sorted(rows, reverse=True))]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    note = "\nA failed run counts as 0 dB.\n" if any(run["status"] != "ok" for run in runs) else ""
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines) + note
 
 
 def main() -> None:

@@ -4,13 +4,14 @@
     python -m benchmarks.tune_models --finalists 2 --name tune_finals --params 200000 --size 256 --samples 0
 
 Signals: four pictures and two sounds made by formulas (`procedural`), none of them sample data. Trial 0 is
-the present default; every further trial draws the learning rate from [1e-4, 5e-2] and a factor from
-[1/4, 4] on each option in `OPTIONS`, all logarithmically, from a seed that depends on the trial alone. Every
-model has the same number of trials, the same parameters, the same time (or steps) per fit, and nothing else
-is tuned. The score of a trial is the mean PSNR over its signals; a fit that fails scores what a constant
-would. With `--finalists K` the K best trials of each model on pictures in results/tune_models.json and the
-default run again, at another size. Results go to results/NAME.json after every trial, with a table in
-results/NAME.md; an interrupted search goes on from there.
+the model's own default with Adam, without what `tasks/tuned.py` lays over it for a kind of signal; every
+further trial draws the learning rate from [1e-4, 5e-2] and a factor from [1/4, 4] on each option in
+`OPTIONS`, all logarithmically, from a seed that depends on the trial alone. Every model has the same number
+of trials, the same parameters, the same time (or steps) per fit, and nothing else is tuned. The score of a
+trial is the mean PSNR over its signals; a fit that fails scores what a constant would. With `--finalists K`
+the K best trials of each model on pictures in results/tune_models.json and the default run again, at another
+size. Results go to results/NAME.json after every trial, with a table in results/NAME.md; an interrupted
+search goes on from there.
 """
 
 import argparse
@@ -32,6 +33,7 @@ from lrnn_cli.signals.signal import Signal
 from lrnn_cli.tasks.fit_audio import AudioTask
 from lrnn_cli.tasks.fit_image import ImageTask
 from lrnn_cli.tasks.regression import ModelChoice, Regression
+from lrnn_cli.tasks.tuned import PLAIN
 
 NAME = "tune_models"
 RATES = (1e-4, 5e-2)
@@ -78,7 +80,11 @@ def fit(model: str, trial: int, signal: Signal, budget: dict[str, Any]) -> dict[
     keys = OPTIONS.get(model, ())
     rate, factors = draw(trial, len(keys))
     settings = FitSettings(threads=1, lr=rate, **budget["fit"])
-    task = ImageTask(signal) if signal.kind == "image" else AudioTask(signal, AudioOptions(segments=1))
+    task = (
+        ImageTask(signal, tuned=PLAIN)
+        if signal.kind == "image"
+        else AudioTask(signal, AudioOptions(segments=1), tuned=PLAIN)
+    )
     default = task.plan(ModelChoice(name=model, params=budget["params"]), settings).config
     options = {
         key: scaled(key, getattr(default, key), factor) for key, factor in zip(keys, factors, strict=True)

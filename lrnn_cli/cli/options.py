@@ -251,7 +251,7 @@ Optimizer = Annotated[
         "--optimizer",
         panel=TRAINING,
         metavar="NAME",
-        help="Optimiser: adam, adamw, nadam or sgd; left out, the model's own.",
+        help="Optimiser: adam, adamw, nadam or sgd; left out, adam, or what suits model and signal.",
     ),
 ]
 Lstsq = Annotated[

@@ -49,7 +49,7 @@ def resolve_problem(flags: Mapping[str, Any], solve_flags: Sequence[str]) -> Any
             "problem.parameters": _parameters(flags.get("param")) or None,
             **{f"solve.{key}": flags.get(key) for key in solve_flags},
             "solve.time_s": flags.get("time"),
-            "solve.options": model_options({**flags, "rank": None, "dbar": None}) or None,
+            "solve.options": model_options(flags, without=("rank", "dbar")) or None,
         }
     )
     preset: dict[str, Any] = {}

@@ -1,6 +1,6 @@
 """From flags, file and preset to validated settings: what all fitting commands share."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +36,14 @@ FIT_FLAGS = {
 }
 
 
-def model_options(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of the model that were given, by a flag of their own or by --set; flags win."""
-    own = {key: flags.get(key) for key in MODEL_FLAGS if key != "params"}
+def model_options(flags: Mapping[str, Any], without: Container[str] = ()) -> dict[str, Any]:
+    """Return the options of the model that were given, by a flag of their own or by --set; flags win.
+
+    Args:
+        flags: the values of the command's options by name; None where not given.
+        without: flags that mean something else to the command.
+    """
+    own = {key: flags.get(key) for key in MODEL_FLAGS if key != "params" and key not in without}
     return {
         **parse_settings(flags.get("set")),
         **{key: value for key, value in own.items() if value is not None},
@@ -114,19 +119,23 @@ def _model_name(user: Mapping[str, Any]) -> str:
     return str(model.get("name", DEFAULT_MODEL)) if isinstance(model, Mapping) else DEFAULT_MODEL
 
 
-def dump(settings: Any, n_choice: dict[str, Any] | None = None) -> dict[str, Any]:
+def dump(settings: Any) -> dict[str, Any]:
     """Return the settings as plain values, complete: they give the same run again as --config.
 
-    With a parameter budget the width is left out, since the budget decides it; so is what the content of the
-    signal decides unless it was given.
+    With a parameter budget the width is left out, since the budget decides it; so is what the signal decides
+    unless it was given. What its kind wants of the model is written out.
     """
+    from lrnn_cli.tasks.tuned import by_signal, tuned_for
+
+    given = {key for key in settings.model.model_fields_set if getattr(settings.model, key) is not None}
     tree: dict[str, Any] = settings.model_dump(mode="json")
     if tree["model"].get("params") is not None:
         tree["model"].pop(type(settings.model).width_key, None)
     else:
         tree["model"].pop("params", None)
-    for group in (getattr(settings, name) for name in type(settings).model_fields):
-        for key in getattr(type(group), "decided_by_signal", ()):
-            if key not in settings.model.model_fields_set:
-                tree["model"].pop(key, None)
+    for kind in type(settings).model_fields:
+        wanted = tuned_for(kind, settings.model.name).options
+        tree["model"].update({key: value for key, value in wanted.items() if key not in given})
+        for key in by_signal(kind, settings.model.name) - given:
+            tree["model"].pop(key, None)
     return tree

@@ -9,8 +9,9 @@ BREAK_OUT = 3.0  # times the best smoothed loss counts as breaking out ...
 BREAK_OUT_STEPS = 10  # ... when it lasts for so many steps in a row
 NOISE = 1e-8  # for targets of size 1: below it a loss moves by rounding and by single steps of the weights
 DEAD_LEVEL = 0.9  # of the variance of the targets: a constant does about as well
-DEAD_STEPS = 100  # steps granted to a start before it is called dead
-DEAD_PROGRESS = 0.1  # and part of the budget granted
+DEAD_STEPS = 100  # steps granted to the first start before it is called dead
+DEAD_PROGRESS = 0.1  # and part of the budget; each later start is granted twice as much of both:
+# networks of sines may stay at the mean for hundreds of steps before they begin
 SMOOTHING = 0.8  # of the running mean of batch losses
 
 
@@ -33,6 +34,9 @@ class Guard:
     best_loss: float = math.inf
     steps_since_start: int = 0
     steps_broken_out: int = 0
+    fresh_starts: int = 0
+    progress: float = 0.0
+    started_at: float = 0.0  # progress at the last start
 
     def observe(self, loss: float, *, smoothing: float, progress: float) -> Verdict:
         """Take the loss of a step, normalised, and judge.
@@ -49,7 +53,7 @@ class Guard:
             return Verdict.NOT_FINITE
         first = math.isinf(self.smooth_loss)
         self.smooth_loss = loss if first else smoothing * self.smooth_loss + (1 - smoothing) * loss
-        self.steps_since_start += 1
+        self.steps_since_start, self.progress = self.steps_since_start + 1, progress
         self.best_loss = min(self.best_loss, self.smooth_loss)
         if not self.enabled:
             return Verdict.FINE
@@ -57,8 +61,10 @@ class Guard:
         self.steps_broken_out = self.steps_broken_out + 1 if out else 0
         if self.steps_broken_out >= BREAK_OUT_STEPS:
             return Verdict.BROKE_OUT
-        granted = self.steps_since_start >= DEAD_STEPS and progress >= DEAD_PROGRESS
-        if granted and self.smooth_loss > DEAD_LEVEL * self.variance and self.variance > 0:
+        patience = 2**self.fresh_starts
+        waited = self.steps_since_start >= DEAD_STEPS * patience
+        waited = waited and progress - self.started_at >= DEAD_PROGRESS * patience
+        if waited and self.smooth_loss > DEAD_LEVEL * self.variance and self.variance > 0:
             return Verdict.DEAD
         return Verdict.FINE
 
@@ -66,6 +72,8 @@ class Guard:
         """Start watching again from a restored state with this smoothed loss (inf for a fresh start)."""
         self.smooth_loss = self.best_loss = smooth_loss
         self.steps_since_start = self.steps_broken_out = 0
+        if math.isinf(smooth_loss):
+            self.fresh_starts, self.started_at = self.fresh_starts + 1, self.progress
 
     def state(self) -> dict[str, Any]:
         """Return all fields, for the resume file."""

@@ -95,6 +95,7 @@ class Trainer:
         self.fresh, self.lstsq = fresh, frozenset(lstsq)
         self.parameters = list(model.parameters())
         self.device_steps: DeviceSteps | None = None
+        self.optimizer_name = settings.optimizer or DEFAULT
         self.optimizer = self._new_optimizer()
         self.sampler = BatchSampler(samples.n_points, batch_points, settings.seed, samples.targets.device)
         self.guard = Guard(samples.variance(), settings.guard)
@@ -118,13 +119,19 @@ class Trainer:
         mse = self.samples.peak**2 * (10 ** (-value / 10) if kind == "psnr_db" else value)
         return mse / self.samples.scale**2
 
+    def use_optimizer(self, name: str, lr: float) -> None:
+        """Go on with another optimiser, its state empty, and peak learning rate."""
+        self.optimizer_name, self.lr = name, lr
+        self.optimizer = self._new_optimizer()
+
     def _new_optimizer(self) -> torch.optim.Optimizer:
-        settings, name = self.settings, self.settings.optimizer or DEFAULT
+        settings, name = self.settings, self.optimizer_name
         on_device = suits(self.runner, name)
         optimizer = make_optimizer(name, self.model, self.lr, beta2=settings.beta2, on_device=on_device)
+        if self.device_steps is not None:
+            self.device_steps.work.forget()  # the graph of a network that is given up holds memory
+            self.device_steps = None
         if on_device:
-            if self.device_steps is not None:
-                self.device_steps.work.forget()  # the graph of a network that is given up holds memory
             self.device_steps = DeviceSteps(
                 self.model, self.samples, self.runner, optimizer, clip_norm=settings.clip_norm
             )

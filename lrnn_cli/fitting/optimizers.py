@@ -25,7 +25,12 @@ def make_optimizer(
 
     Returns:
         the optimiser; parameters of the same `rate_factor` share a group, whose key `factor` holds it.
+
+    Raises:
+        ValueError: when there is no optimiser of that name.
     """
+    if name not in OPTIMIZERS:
+        raise ValueError(f"optimizer {name!r}: expected one of {', '.join(OPTIMIZERS)}")
     factors: dict[float, list[torch.nn.Parameter]] = {}
     for key, parameter in model.named_parameters():
         factors.setdefault(model.rate_factor(key), []).append(parameter)

@@ -67,6 +67,8 @@ def encode_state(trainer: Trainer, run_key: str, engine: str) -> bytes:
         "format": RESUME_FORMAT,
         "run_key": run_key,
         "engine": engine,
+        "optimizer": trainer.optimizer_name,
+        "lr": trainer.lr,
         "plain": plain,
         "snapshot": snapshot,
         "guard": trainer.guard.state(),
@@ -99,6 +101,7 @@ def restore_state(trainer: Trainer, path: Path, run_key: str) -> str:
             for k, parameter in enumerate(trainer.parameters):
                 parameter.copy_(tensors[f"weight.{k}"])
         plain = header["plain"]
+        trainer.use_optimizer(str(header["optimizer"]), float(header["lr"]))  # another device, other defaults
         trainer.load_optimizer(_unflatten("optimizer.", tensors, plain))
         if header["snapshot"] is not None:
             weights = [tensors[f"good.weight.{k}"].to(p.device) for k, p in enumerate(trainer.parameters)]

@@ -20,13 +20,13 @@ class FitSettings(BaseModel):
     block_points: int | Literal["auto"] = Field(
         "auto", description="points worked on at once, a memory limit"
     )
-    lr: float | None = Field(None, gt=0, description="peak learning rate; the model's own when left out")
+    lr: float | None = Field(None, gt=0, description="peak learning rate; what suits the model when left out")
     schedule: str = Field(
         "inverse:0.05", description="const, inverse:END, exp:END, cos:END, linear:END or step:EVERY:FACTOR"
     )
     warmup_steps: int = Field(10, ge=0, description="steps over which the rate rises from 0")
     optimizer: Literal["adam", "adamw", "nadam", "sgd"] | None = Field(
-        None, description="adam, or nadam where the model asks for it, when left out"
+        None, description="what suits model and kind of signal when left out, nearly always adam"
     )
     beta2: float = Field(0.999, gt=0, lt=1, description="memory of Adam's second moment")
     clip_norm: float | None = Field(None, gt=0, description="limit of the gradient's norm")

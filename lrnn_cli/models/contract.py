@@ -15,14 +15,12 @@ class ModelConfig(BaseModel):
     """Base of the configurations: frozen, an unknown key is an error.
 
     `width_key` names the integer field that `--params` solves for; `default_lr` and `default_lstsq` are the
-    training settings used unless the user gives others. Where there is a `nadam_lr`, pictures are trained by
-    NAdam at that rate, on the CPU: steps that stay on a GPU are Adam's.
+    training settings used unless the user, or what `tasks/tuned.py` has for a kind of signal, gives others.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
     width_key: ClassVar[str] = "width"
     default_lr: ClassVar[float] = 1e-3
-    nadam_lr: ClassVar[float | None] = None
     default_lstsq: ClassVar[tuple[str, ...]] = ("end",)
 
     @property

@@ -24,9 +24,8 @@ from lrnn_cli.models.siren import Siren, SirenConfig
 class FinerConfig(SirenConfig):
     """Shape and constants of a FINER network."""
 
-    default_lr: ClassVar[float] = 2e-3
-    omega_first: float = Field(39.0, gt=0, description="omega_0 of the first layer")
-    first_bias: float = Field(2.6, gt=0, description="bound k of the first layer's initial biases, U(-k, k)")
+    default_lr: ClassVar[float] = 5e-4
+    first_bias: float = Field(1.0, gt=0, description="bound k of the first layer's initial biases, U(-k, k)")
 
 
 class Finer(Siren):

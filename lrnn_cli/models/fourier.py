@@ -5,8 +5,8 @@
 
 The kernel of the features is that of a Gaussian: gamma(x) . gamma(y) / m -> exp(-2 pi^2 scale^2 |x - y|^2)
 as m grows. Coordinates lie on [-1, 1]; the authors' lie on [0, 1], so that their scale of 10 is 5 here.
-Unless given, scale = 15 N / 256 for N samples on the longest axis of the signal, three times theirs at 256
-(`benchmarks/tune_models.py`), and m is the width. B is stored with the model but is no
+Theirs suited 256 training samples per axis; unless given, scale = 5 N / 256 for the longest axis of the
+signal, the same part of its Nyquist frequency, and m is the width. B is stored with the model but is no
 parameter of it.
 
 Initialisation of the MLP: torch's default, as `mlp`.
@@ -24,14 +24,14 @@ from torch import Tensor
 
 from lrnn_cli.models.mlp import MlpConfig, MlpRelu
 
-SCALE = 5.0  # where no signal is known: the authors' for images, in periods per unit of length
-SIGNAL_SCALE, SAMPLES = 15.0, 256  # for so many samples on the longest axis
+SCALE = 5.0  # of the authors for images, in periods per unit of length, for ...
+SAMPLES = 256  # ... this many samples per axis
 
 
 class FourierConfig(MlpConfig):
     """Shape and scale of a network on Fourier features."""
 
-    default_lr: ClassVar[float] = 4.3e-2
+    default_lr: ClassVar[float] = 1e-3
     frequencies: int | None = Field(
         None, ge=1, description="rows m of B, for 2 m features; as many as the width if left out"
     )
@@ -42,11 +42,11 @@ class FourierConfig(MlpConfig):
     )
 
     def for_signal(self, shape: tuple[int, ...]) -> Self:
-        """Return the configuration with scale = 15 max_k n_k / 256 unless it was given."""
+        """Return the configuration with scale = 5 max_k n_k / 256 unless it was given."""
         return (
             self
             if self.scale is not None
-            else self.model_copy(update={"scale": SIGNAL_SCALE * max(shape) / SAMPLES})
+            else self.model_copy(update={"scale": SCALE * max(shape) / SAMPLES})
         )
 
 

@@ -19,8 +19,8 @@ from lrnn_cli.models.mlp import Mlp, MlpConfig
 class GaussConfig(MlpConfig):
     """Shape and scale of an MLP with Gaussian activations."""
 
-    default_lr: ClassVar[float] = 1.2e-2
-    scale: float = Field(10.0, gt=0, description="s of exp(-(s z)^2); larger is narrower")
+    default_lr: ClassVar[float] = 1e-3
+    scale: float = Field(30.0, gt=0, description="s of exp(-(s z)^2); larger is narrower")
 
 
 class Gauss(Mlp):

@@ -48,7 +48,6 @@ class LrnnConfig(ModelConfig):
     """Shape and constants of an LRNN."""
 
     width_key: ClassVar[str] = "rank"
-    nadam_lr: ClassVar[float | None] = 2e-3
     default_lstsq: ClassVar[tuple[str, ...]] = ("start", "end")
     rank: int = Field(156, ge=1, description="neurons per layer, the separation rank r")
     dbar: int = Field(4, ge=1, description="factors per neuron")

@@ -7,9 +7,9 @@ The network is a linear combination of exponentially many sines or Gabor functio
 
 Initialisation: Omega ~ U(-1, 1) / sqrt(d) scale / sqrt(K) for d inputs, for Gabor filters times
 sqrt(gamma_i); c ~ U(-pi, pi); gamma ~ Gamma(6 / K, rate 1); mu ~ U(-1, 1); W ~ U(-1, 1) / sqrt(n) for n
-neurons, b and output layer as torch's default. Unless given, scale is 2.9 N for N samples on the
-longest axis of the signal (`benchmarks/tune_models.py`); with the authors' N, 256 for 256 x 256 pixels, the
-products of all filters just reach the Nyquist frequency, pi N / 2 per unit of length.
+neurons, b and output layer as torch's default. Unless given, scale is the number N of samples on the
+longest axis of the signal, 256 in the authors' setting for 256 x 256 pixels: the products of all filters
+then reach to about the Nyquist frequency, pi N / 2 per unit of length.
 
 Source: R. Fathony, A. K. Sahu, D. Willmott, J. Z. Kolter, Multiplicative Filter Networks, ICLR 2021,
 sections 3.1 and 3.2; constants of the initialisation as in the authors' release.
@@ -25,14 +25,13 @@ from torch import Tensor, nn
 from lrnn_cli.models.contract import CoordinateModel, ModelConfig
 
 SCALE = 256.0  # where no signal is known: the authors' for images of 256 x 256
-SIGNAL_SCALE = 2.9  # per sample on the longest axis
 CONCENTRATION = 6.0  # of the Gamma distribution of the inverse squared widths, over K
 
 
 class MfnConfig(ModelConfig):
     """Shape, filter and scale of a multiplicative filter network."""
 
-    default_lr: ClassVar[float] = 4.3e-2
+    default_lr: ClassVar[float] = 1e-2
     width: int = Field(256, ge=1, description="neurons per layer")
     depth: int = Field(4, ge=1, description="filters K; all but the first follow a linear layer")
     filter: Literal["fourier", "gabor"] = Field("fourier", description="sines, or sines in a Gaussian window")
@@ -43,10 +42,8 @@ class MfnConfig(ModelConfig):
     )
 
     def for_signal(self, shape: tuple[int, ...]) -> Self:
-        """Return the configuration with scale = 2.9 max_k n_k unless it was given."""
-        return (
-            self if self.scale is not None else self.model_copy(update={"scale": SIGNAL_SCALE * max(shape)})
-        )
+        """Return the configuration with scale = max_k n_k unless it was given."""
+        return self if self.scale is not None else self.model_copy(update={"scale": float(max(shape))})
 
 
 class Filter(nn.Module):

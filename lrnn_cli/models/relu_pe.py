@@ -30,7 +30,7 @@ OCTAVES = 8  # where no signal is known: that of an axis of 256 samples
 class ReluPeConfig(MlpConfig):
     """Shape of a ReLU MLP with positional encoding."""
 
-    default_lr: ClassVar[float] = 1.2e-2
+    default_lr: ClassVar[float] = 1e-3
     octaves: int | None = Field(
         None,
         ge=1,

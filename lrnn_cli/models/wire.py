@@ -28,12 +28,12 @@ from lrnn_cli.models.contract import CoordinateModel, ModelConfig
 class WireConfig(ModelConfig):
     """Shape and constants of a WIRE network."""
 
-    default_lr: ClassVar[float] = 1.2e-2
+    default_lr: ClassVar[float] = 5e-3
     width: int = Field(181, ge=1, description="complex neurons per layer")
     depth: int = Field(3, ge=1, description="wavelet layers; all but the first are complex")
-    omega_first: float = Field(6.8, gt=0, description="omega_0 of the first layer")
-    omega_hidden: float = Field(8.4, gt=0, description="omega_0 of the other layers")
-    scale: float = Field(3.9, gt=0, description="s of exp(-|s z|^2); larger is narrower")
+    omega_first: float = Field(20.0, gt=0, description="omega_0 of the first layer")
+    omega_hidden: float = Field(20.0, gt=0, description="omega_0 of the other layers")
+    scale: float = Field(10.0, gt=0, description="s of exp(-|s z|^2); larger is narrower")
 
 
 class ComplexLinear(nn.Module):

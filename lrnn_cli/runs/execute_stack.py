@@ -38,8 +38,9 @@ def stack_key(request: Request) -> str | None:
     if alone:
         return None
     settings = fit.model_dump(exclude={"seed", "threads"})
-    same = (plan.model_name, plan.config.model_dump(), plan.n_inputs, plan.n_outputs, plan.n_points, plan.lr,
-            plan.lstsq, plan.batch_points, plan.block_points, str(plan.device), settings)  # fmt: skip
+    same = (plan.model_name, plan.config.model_dump(), plan.n_inputs, plan.n_outputs, plan.n_points,
+            plan.optimizer, plan.lr, plan.lstsq, plan.batch_points, plan.block_points, str(plan.device),
+            settings)  # fmt: skip
     return repr(same)
 
 

@@ -209,7 +209,7 @@ def _record(
             "outcome": "interrupted" if task.is_halted else "budget",
             "steps": about.get("steps"),
             "lr": about.get("lr"),
-            "optimizer": None if plan is None else plan.optimizer,
+            "optimizer": about.get("optimizer"),
             "precision": task.settings.fit.precision,
             "engine": about.get("engine"),
             "loss_final": about.get("loss_final"),

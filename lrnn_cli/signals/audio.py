@@ -8,7 +8,7 @@ multiplied back on output. Channels are never mixed unless asked for.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import BinaryIO, ClassVar, Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 import soundfile
@@ -31,14 +31,6 @@ class AudioOptions(BaseModel):
     """What to do to a sound: cut out a part, mix the channels, fit it in segments, write it in a coding."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    # options of models, if not given: what `tasks.audio_defaults` fills in
-    decided_by_signal: ClassVar[tuple[str, ...]] = (
-        "omega_first",
-        "omega_hidden",
-        "scale",
-        "first_bias",
-        "grid",
-    )
 
     start_s: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="begin here, in seconds")
     duration_s: float | None = Field(

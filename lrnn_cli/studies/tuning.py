@@ -163,7 +163,7 @@ def score(folder: Path, source: Source) -> float | None:
 
 
 def defaults(record: dict[str, Any] | None, model: str) -> Defaults:
-    """Return the defaults of a model: as a run of it recorded them, else those of its configuration."""
+    """Return the defaults of a model: as a run of it recorded them, else its own, whatever the task."""
     from lrnn_cli.models.catalog import CATALOG, config_class
 
     if model not in CATALOG:

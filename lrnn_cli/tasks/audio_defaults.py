@@ -8,45 +8,23 @@ omega. docs/audio.md gives the measurements behind the rules.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from lrnn_cli.errors import ConfigError
 from lrnn_cli.fitting.settings import FitSettings
-from lrnn_cli.models.catalog import config_class
 from lrnn_cli.numerics.audio_metrics import centroid, occupied_part, power_spectrum
 from lrnn_cli.signals.signal import Signal
 from lrnn_cli.tasks.regression import ModelChoice, Plan, make_plan
 from lrnn_cli.tasks.segments import cut
+from lrnn_cli.tasks.tuned import Tuned, settle, tuned_for
 
 LOWEST = 30.0  # angular frequency for silence, constants and the shortest clips
 PRODUCT_MODELS = ("lrnn",)  # products of factors make sums and differences of their frequencies
-LARGEST = 1e5  # rad per half span: no network takes more; a single one over minutes of sound comes here
+LARGEST = 1e5  # rad per half span: what LRNN's option allows, used for all; minutes of sound ask for more
 # rad per half span: with 12,000 or more these two do not start in a minute, with 8000 not on every clip, with
 # 3000 to 5000 on all that were tried (benchmarks/results/audio_45s.json)
 HIGHEST = {"siren": 4000.0, "spder": 4000.0}
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """What is other for sounds than for pictures: rate, factor on the first frequency, further options."""
-
-    lr: float
-    frequency: float = 1.0
-    options: dict[str, float] = field(default_factory=dict)
-
-
-# the best of eight trials of `benchmarks.tune_models` where it was 1 dB or more better than what was there;
-# gauss and wire keep for sounds what they had before their settings for pictures were found
-TUNED: dict[str, Tuned] = {
-    "spder": Tuned(5.6e-4, options={"omega_hidden": 100.0}),
-    "finer": Tuned(1.2e-2, 0.34, {"first_bias": 0.42}),
-    "fourier": Tuned(1.2e-2, 0.34),
-    "relu-pe": Tuned(4.3e-2),
-    "kan": Tuned(4.3e-2, options={"grid": 23}),
-    "gauss": Tuned(1e-3, options={"scale": 30.0}),
-    "wire": Tuned(5e-3, options={"omega_hidden": 20.0, "scale": 10.0}),
-}
 LSTSQ = ("end",)  # the start of the output layer is good as drawn, and a pass over a long sound is dear
 BATCH = 2048  # points per step: on the CPU many small steps go further than few large ones
 FADE_S = 0.02
@@ -82,18 +60,16 @@ def base_frequency(spectrum: Spectrum, duration_s: float, model: str) -> float:
     return min(max(LOWEST, math.pi * hertz * duration_s), HIGHEST.get(model, LARGEST))
 
 
-def with_frequencies(choice: ModelChoice, spectrum: Spectrum, duration_s: float) -> ModelChoice:
-    """Return the choice with what the model wants for sounds filled in unless it was given.
+def frequencies(spectrum: Spectrum, duration_s: float, model: str) -> dict[str, float]:
+    """Return what the spectrum suggests: `omega_first`, or for `fourier` the `scale`, in periods per unit.
 
-    That is first of all `omega_first`, or for `fourier` the `scale`, in periods per unit of t.
+    Args:
+        spectrum: of the sound.
+        duration_s: T, the time that one network spans.
+        model: its name in the catalog.
     """
-    fields, tuned = config_class(choice.name).model_fields, TUNED.get(choice.name)
-    omega = base_frequency(spectrum, duration_s, choice.name) * (tuned.frequency if tuned else 1.0)
-    found = {"scale": omega / (2 * math.pi)} if choice.name == "fourier" else {"omega_first": omega}
-    options: dict[str, Any] = {key: float(f"{value:.6g}") for key, value in found.items() if key in fields}
-    return choice.model_copy(
-        update={"options": {**options, **(tuned.options if tuned else {}), **choice.options}}
-    )
+    omega = base_frequency(spectrum, duration_s, model)
+    return {"scale": omega / (2 * math.pi)} if model == "fourier" else {"omega_first": omega}
 
 
 def segment_count(signal: Signal, spectrum: Spectrum, n_params: int) -> int:
@@ -113,7 +89,11 @@ def segment_count(signal: Signal, spectrum: Spectrum, n_params: int) -> int:
 
 
 def plan_sound(
-    signal: Signal, choice: ModelChoice, fit: FitSettings, segments: int | Literal["auto"] = "auto"
+    signal: Signal,
+    choice: ModelChoice,
+    fit: FitSettings,
+    segments: int | Literal["auto"] = "auto",
+    tuned: Tuned | None = None,
 ) -> Plan:
     """Return the plan of a fit: frequencies from the spectrum, segments where they are needed.
 
@@ -122,19 +102,24 @@ def plan_sound(
         choice: the model; with a parameter budget each segment has it.
         fit: training.
         segments: how many, or auto.
+        tuned: in place of what sounds want of the model.
 
     Raises:
         ConfigError: when there are more segments than the sound has samples for.
     """
-    if fit.lr is None and choice.name in TUNED:
-        fit = fit.model_copy(update={"lr": TUNED[choice.name].lr})
+    tuned = tuned or tuned_for("audio", choice.name)
     if fit.lstsq is None:
         fit = fit.model_copy(update={"lstsq": LSTSQ})
     if fit.batch_points == "auto":
         fit = fit.model_copy(update={"batch_points": BATCH})
     rate_hz, spectrum = float(signal.format["sample_rate"]), Spectrum.of(signal)
+
+    def plan_part(part: Signal) -> Plan:
+        suggested = frequencies(spectrum, part.shape[0] / rate_hz, choice.name)
+        return make_plan(part, *settle(part, choice, fit, tuned, suggested))
+
     n = signal.shape[0]
-    plan = make_plan(signal, with_frequencies(choice, spectrum, n / rate_hz), fit)
+    plan = plan_part(signal)
     count = segment_count(signal, spectrum, plan.n_params) if segments == "auto" else segments
     if count == 1:
         return replace(plan, notes=(*plan.notes, *_note_on_times(n, fit)))
@@ -143,8 +128,7 @@ def plan_sound(
     except ValueError as error:
         raise ConfigError(f"segments {count}: {error}") from None
     longest = max(stop - start for start, stop in spans)
-    part = replace(signal, values=signal.values[:longest])
-    plan = make_plan(part, with_frequencies(choice, spectrum, longest / rate_hz), fit)
+    plan = plan_part(replace(signal, values=signal.values[:longest]))
     fade_ms = 1000 * (spans[0][1] - spans[1][0]) / rate_hz
     note = f"{count} segments of {longest / rate_hz:.3g} s, a network of {plan.n_params} parameters each, "
     note += f"cross-faded over {fade_ms:.3g} ms"

@@ -61,7 +61,7 @@ def plan_network(name: str, scan: Scan, settings: CtSettings) -> NetworkPlan:
     # a width of the user's own replaces the budget
     params = None if config_class(name).width_key in options else settings.model.params
     # the target moves, so that a rising loss is no sign of trouble
-    fit = settings.fit.model_copy(update={"guard": False, "optimizer": settings.fit.optimizer or "adam"})
+    fit = settings.fit.model_copy(update={"guard": False})
     plan = make_plan(_signal(scan, blank), ModelChoice(name=name, options=options, params=params), fit)
     return NetworkPlan(name, plan, fit)
 
@@ -205,7 +205,8 @@ class NetworkRun:
             "steps": trainer.step,
             "train_s": round(trainer.elapsed, 4),
             "outcome": str(trainer.outcome or Outcome.INTERRUPTED),
-            "lr": self.plan.lr,
+            "lr": trainer.lr,
+            "optimizer": trainer.optimizer_name,
             "engine": self.regression.engine.name,
             "loss_final": trainer.final_loss,
             "rounds": self.fit.rounds_done,

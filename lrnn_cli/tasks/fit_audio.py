@@ -22,6 +22,7 @@ from lrnn_cli.signals.audio import AudioOptions, encode_audio, output_format, ou
 from lrnn_cli.signals.signal import Signal
 from lrnn_cli.tasks.audio_defaults import plan_sound
 from lrnn_cli.tasks.regression import Evaluation, ModelChoice, Plan
+from lrnn_cli.tasks.tuned import Tuned
 
 CONVENTION = (
     "sound divided by its gain, so that its peak is 1, before clipping and rounding, all channels together; "
@@ -82,6 +83,7 @@ class AudioTask:
 
     signal: Signal
     options: AudioOptions
+    tuned: Tuned | None = None  # in place of what sounds want of the model
 
     def plan(self, choice: ModelChoice, fit: FitSettings) -> Plan:
         """Return the plan: frequencies from the spectrum unless given, segments where they are needed.
@@ -90,7 +92,7 @@ class AudioTask:
             ConfigError: when measures of speech are asked for and cannot be had.
         """
         notes = check_speech(int(self.signal.format["sample_rate"])) if self.options.speech_metrics else ()
-        plan = plan_sound(self.signal, choice, fit, self.options.segments)
+        plan = plan_sound(self.signal, choice, fit, self.options.segments, self.tuned)
         return replace(plan, notes=(*plan.notes, *notes))
 
     def transform(self) -> tuple[float, float]:

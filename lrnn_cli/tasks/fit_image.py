@@ -18,6 +18,7 @@ from lrnn_cli.pictures.image import draw_fit
 from lrnn_cli.signals.image import default_container, encode_image, output_suffix, quantise, read_image
 from lrnn_cli.signals.signal import Signal
 from lrnn_cli.tasks.regression import Evaluation, ModelChoice, Plan, make_plan
+from lrnn_cli.tasks.tuned import Tuned, settle, tuned_for
 
 CONVENTION = (
     "values as stored (sRGB), peak {peak:g}, all channels together; psnr_db, ssim, mse and max_error before "
@@ -31,10 +32,12 @@ class ImageTask:
     """What is particular to images: targets in [-1, 1], image measures, an image file, and the preview."""
 
     signal: Signal
+    tuned: Tuned | None = None  # in place of what pictures want of the model
 
     def plan(self, choice: ModelChoice, fit: FitSettings) -> Plan:
-        """Return the plan for the choice as it is: what a model needs to know of an image is its shape."""
-        return make_plan(self.signal, choice, fit)
+        """Return the plan: what a model needs to know of an image is its shape."""
+        tuned = self.tuned or tuned_for("image", choice.name)
+        return make_plan(self.signal, *settle(self.signal, choice, fit, tuned))
 
     def transform(self) -> tuple[float, float]:
         """Return shift and scale that map [lower, lower + peak] to [-1, 1].

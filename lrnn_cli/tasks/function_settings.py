@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -17,7 +16,6 @@ class FunctionOptions(BaseModel):
     """A named target with its constants, or an expression, and the samples."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    decided_by_signal: ClassVar[tuple[str, ...]] = ("omega_first",)  # of models, if not given
 
     target: str | None = Field(default=None, description="a named target")
     expression: str | None = Field(default=None, description="a function of x, y, z or x1 … xd")

@@ -152,9 +152,6 @@ def make_plan(signal: Signal, choice: ModelChoice, fit: FitSettings) -> Plan:
             f"{n_params} parameters would take about {memory_mb:.0f} MB, this machine has {here} MB; "
             "use a smaller model (--params)"
         )
-    optimizer = fit.optimizer or DEFAULT
-    if fit.optimizer is None and config.nadam_lr and signal.kind == "image" and device.type == "cpu":
-        optimizer = "nadam"
     backward = choose_backward(fit.backward, engine=engine.name, dtype=dtype, device=device)
     return Plan(
         model_name=choice.name,
@@ -163,8 +160,8 @@ def make_plan(signal: Signal, choice: ModelChoice, fit: FitSettings) -> Plan:
         n_inputs=n_inputs,
         n_outputs=n_outputs,
         n_points=n_points,
-        optimizer=optimizer,
-        lr=fit.lr or (config.nadam_lr if optimizer == "nadam" else None) or type(config).default_lr,
+        optimizer=fit.optimizer or DEFAULT,
+        lr=fit.lr or type(config).default_lr,
         lstsq=type(config).default_lstsq if fit.lstsq is None else fit.lstsq,
         batch_points=batch,
         block_points=min(runner.block_points, batch),
@@ -306,7 +303,9 @@ class Regression:
         return model.to(plan.device, getattr(torch, self.fit.precision))
 
     def resume_from(self, path: Path, run_key: str) -> None:
-        """Continue from the state in a file, with the engine that `auto` stood for when the run began.
+        """Continue from the state in a file, with the engine and optimiser that the run began with.
+
+        Both may be others than those planned where the device is another.
 
         Raises:
             CheckpointError: when it is corrupt or of another run.
@@ -355,9 +354,9 @@ class Regression:
         return {
             "steps": trainer.step,
             "seed": self.fit.seed,
-            "optimizer": self.plan.optimizer,
+            "optimizer": trainer.optimizer_name,
             "schedule": self.fit.schedule,
-            "lr": self.plan.lr,
+            "lr": trainer.lr,
             "lr_scale": trainer.lr_scale,
             "batch_points": self.plan.batch_points,
             "block_points": self.runner.block_points,

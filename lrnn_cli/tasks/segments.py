@@ -232,6 +232,8 @@ class SegmentedRegression:
             copy = Path(folder) / "state.safetensors"
             copy.write_bytes(inner.numpy().tobytes())
             self.run.resume_from(copy, run_key)
+        # the segments that follow are trained alike
+        self.plan = replace(self.plan, optimizer=run.trainer.optimizer_name, lr=run.trainer.lr)
         self.trainer.step = sum(int(r["steps"]) for r in records) + run.trainer.step
         self.trainer.elapsed = sum(float(r["seconds"]) for r in records) + run.trainer.elapsed
 

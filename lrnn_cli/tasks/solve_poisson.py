@@ -83,6 +83,9 @@ class PoissonTask:
         self.solved = Solved()
         self.enrichment, notes = find_enrichment(self.problem)
         self.notes = [*self.problem.notes, *notes]
+        if settings.solver == "auto" and self.solver == "adam" and settings.model in (None, "lrnn"):
+            given = ", ".join([*settings.options, *(["--lr"] if settings.lr else [])])
+            self.notes.append(f"{given}: for training, so solved by adam; --solver chooses another")
         self.model = self._model()
         if len(self.enrichment) and not settings.enrich:
             self.enrichment = Enrichment()
@@ -135,7 +138,7 @@ class PoissonTask:
                 self.notes.append(note)
             return None
         if s.omega is not None:
-            raise ConfigError(f"--omega means nothing to --solver {self.solver}; use --set omega_first=…")
+            raise ConfigError(f"--omega means nothing to --solver {self.solver}; use --omega-first")
         own = {"rank": s.rank, "dbar": s.dbar}
         options = {**s.options, **{key: value for key, value in own.items() if value is not None}}
         config, count = choose_config(name, options, s.params, self.problem.n_inputs)

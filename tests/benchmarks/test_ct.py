@@ -15,8 +15,7 @@ ARGUMENTS = [
 
 def test_trials_are_factors_on_each_models_own_defaults() -> None:
     assert ct.options_of("siren", (3.0, 0.5), 128) == (3e-3, {"omega_first": 15.0})
-    wire = {"omega_first": 10.0, "omega_hidden": 20.0, "scale": 10.0}
-    assert ct.options_of("wire", (1.0, 0.5), 128) == (5e-3, wire)
+    assert ct.options_of("wire", (1.0, 1.0), 128) == (5e-3, {"omega_first": 20.0})
     assert ct.options_of("relu-pe", (10.0, 0.5), 128) == (1e-2, {"octaves": 6})
     assert set(ct.FREQUENCY) == set(ct.MODELS)
 

@@ -63,4 +63,7 @@ def test_the_table_by_picture_has_the_best_first_and_counts_what_failed() -> Non
         "| b | 2,000 | 40.0, 1 failed | 60.0 | 40.0 | 7 |",
         "| a | 2,000 | 22.0 (20.0 … 30.0) | 20.0 | 21.0 | 7 |",
         "| c | 2,000 | –, 1 failed | –, 1 failed | 0.0 | 0 |",
+        "",
+        "A failed run counts as 0 dB.",
     ]
+    assert "failed" not in markdown(runs[:4])

@@ -174,7 +174,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(lrnn, tmp_path, seen, optio
 
 @pytest.mark.parametrize("model", CATALOG)
 def test_the_written_settings_give_the_same_plan_again(lrnn, tmp_path, model):
-    """What a sound decides by itself is left out of config.yaml, and decided again."""
+    """What a sound decides by itself is left out of the settings written, and decided again."""
     write(tmp_path / "a.wav", tones())
     plan = lrnn("fit-audio", "a.wav", "--model", model, "--params", "3k", "--dry-run", "--json").json()
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(plan["settings"]))

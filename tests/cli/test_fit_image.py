@@ -12,6 +12,7 @@ import tifffile
 import yaml
 from PIL import Image
 
+from lrnn_cli.models.catalog import CATALOG
 from lrnn_cli.numerics import metrics
 from lrnn_cli.signals.image import read_image
 from tests.cli.conftest import SMALL, Lrnn, Run, colours, write_png
@@ -142,6 +143,31 @@ def test_the_printed_configuration_gives_itself_again(lrnn: Lrnn, tmp_path: Path
     assert set(yaml.safe_load(first.out)) == {"model", "fit", "image"}
     (tmp_path / "c.yaml").write_text(first.out)
     assert lrnn("fit-image", "no.png", "--config", "c.yaml", "--print-config").out == first.out
+
+
+@pytest.mark.parametrize("model", CATALOG)
+def test_the_written_settings_give_the_same_plan_again(
+    lrnn: Lrnn, finished: Run, tmp_path: Path, model: str
+) -> None:
+    """For pictures of another shape, too: a scale that the shape decides is not written."""
+    write_png(tmp_path / "wide.png", colours(40, 30))
+    words = ("-m", model, "-p", "3k", "--dry-run", "--json")
+    plans = [lrnn("fit-image", image, *words).json() for image in (finished.image, "wide.png")]
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(plans[0]["settings"]))
+    again = [
+        lrnn("fit-image", image, "-c", "c.yaml", "--dry-run", "--json").json()
+        for image in (finished.image, "wide.png")
+    ]
+    for key in ("model", "lr", "optimizer"):
+        assert [plan[key] for plan in again] == [plan[key] for plan in plans]
+
+
+def test_what_pictures_want_of_a_model_is_in_the_printed_configuration(lrnn: Lrnn) -> None:
+    """So that a run is known by it, and a later version with another table makes another run."""
+    tree = yaml.safe_load(lrnn("fit-image", "no.png", "-m", "finer", "--print-config").out)
+    assert (tree["model"]["omega_first"], tree["model"]["first_bias"]) == (39.0, 2.6)
+    tree = yaml.safe_load(lrnn("fit-image", "no.png", "-m", "mfn", "--print-config").out)
+    assert "scale" not in tree["model"]
 
 
 def test_flags_win_over_the_file_and_the_file_over_the_preset(lrnn: Lrnn, tmp_path: Path) -> None:

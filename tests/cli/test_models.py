@@ -23,7 +23,7 @@ def test_a_budget_is_met_by_every_model_and_counted_truly(lrnn: Lrnn) -> None:
     for record in done.json()["models"]:
         assert record["problem"] is None, record
         assert abs(record["params"] / 50_000 - 1) < 0.1, record
-        assert (abs(record["params"] / 50_000 - 1) <= 0.01) == (record["missed"] == ""), record
+        assert (abs(record["params"] / 50_000 - 1) > 0.01) is record["missed"], record
     text = lrnn("models", "--params", "50k", "--in", 3, "--out", 1).out
     title, header, first, *_ = text.splitlines()
     assert title == "50000 parameters, 3 coordinates, 1 values"
@@ -39,7 +39,7 @@ def test_a_missed_budget_is_marked(lrnn: Lrnn) -> None:
     """Widths are whole numbers: few parameters are often not met within 1 %."""
     records = lrnn("models", "--params", 300, "--json").json()["models"]
     missed = [r["name"] for r in records if not r["problem"] and abs(r["params"] / 300 - 1) > 0.01]
-    assert missed == [r["name"] for r in records if r["missed"] == "; the nearest to 300"] != []
+    assert missed == [r["name"] for r in records if r["missed"]] != []
     lines = lrnn("models", "--params", 300).out.splitlines()
     assert [line.split()[0] for line in lines if "; the nearest to 300" in line] == missed
     assert "; the nearest to 300" in lrnn("models", missed[0], "--params", 300).out
@@ -52,6 +52,20 @@ def test_a_budget_below_the_smallest_is_told_not_fatal(lrnn: Lrnn) -> None:
     assert "needs at least" in problems["kan"]
     assert "needs at least" in lrnn("models", "--params", 3).out
     lrnn("models", "kan", "--params", 3).refused(2, "params 3: kan needs at least")
+
+
+def test_what_pictures_and_sounds_want_of_a_model_is_told(lrnn: Lrnn) -> None:
+    tuned = lrnn("models", "finer", "--json").json()["tuned"]
+    assert tuned["image"] == {
+        "lr": 2e-3, "optimizer": "adam", "frequency": 1.0, "options": {"omega_first": 39.0, "first_bias": 2.6}
+    }  # fmt: skip
+    lines = lrnn("models", "finer").out.splitlines()
+    (pictures,) = (line for line in lines if line.startswith("for pictures"))
+    (sounds,) = (line for line in lines if line.startswith("for sounds"))
+    assert pictures.endswith("learning rate 0.002 with adam, omega_first 39, first_bias 2.6")
+    assert "0.34 times the frequency suggested" in sounds
+    assert lrnn("models", "mlp-relu", "--json").json()["tuned"] == {}
+    assert "for pictures" not in lrnn("models", "mlp-relu").out
 
 
 def test_the_options_of_one_model(lrnn: Lrnn) -> None:

@@ -36,6 +36,17 @@ def sinogram(tmp_path: Path) -> Path:
     return tmp_path / "s.npy"
 
 
+def test_networks_have_their_own_defaults(lrnn: Lrnn, slice_file: Path) -> None:
+    """Not those that were found for pictures."""
+    words = ("--method", "lrnn,wire,mfn", "--params", 600, "--dry-run", "--json")
+    plans = lrnn("reconstruct-ct", slice_file, *words).json()["networks"]
+    assert {(plan["optimizer"], plan["lr"]) for plan in plans.values()} == {
+        ("adam", 1e-3), ("adam", 5e-3), ("adam", 1e-2)
+    }  # fmt: skip
+    assert plans["wire"]["model"]["config"]["omega_hidden"] == 20
+    assert plans["mfn"]["model"]["config"]["scale"] == N
+
+
 @pytest.fixture(scope="module")
 def simulated(program: Program, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A simulated run with all kinds of methods."""

@@ -153,6 +153,28 @@ def test_a_model_of_the_catalog_by_first_order_training(capsys: pytest.CaptureFi
     assert "lrnn reaches 306 parameters, the nearest to 300" in err
 
 
+def test_an_option_of_training_makes_adam_the_solver_and_that_is_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["--f", "1", "--grid", "11", "--threads", "1", "--steps", "2", "--rank", "5"]
+    _, out, err = run(capsys, *words, "--omega-first", "9", "--lr", "1e-3", "-o", "a")
+    assert out.startswith("poisson: adam, ")
+    assert "omega_first, --lr: for training, so solved by adam; --solver chooses another" in err
+    _, _, err = run(capsys, *words, "--omega-first", "9", "--solver", "adam", "-o", "b")
+    assert "so solved by adam" not in err
+
+
+def test_a_network_of_filters_learns_a_smooth_solution(capsys: pytest.CaptureFixture[str]) -> None:
+    """With the scale that suits pictures, 2.9 per sample of an axis, it does not."""
+    words = ["--manufacture", "x*(1-x)*y*(1-y)*exp(x)", "--grid", "11", "--threads", "1", "--model", "mfn"]
+    words += ["--solver", "lm", "--params", "150", "--steps", "60", "--json"]
+    code, out, err = run(capsys, *words, "-o", "own")
+    assert code == 0, err
+    assert json.loads(out)["metrics"]["rel_l2"] < 1e-3
+    _, out, _ = run(capsys, *words, "--set", f"scale={2.9 * 32}", "-o", "pictures")
+    assert json.loads(out)["metrics"]["rel_l2"] > 1e-2
+
+
 def test_warnings_are_said(capsys: pytest.CaptureFixture[str]) -> None:
     _, _, err = run(capsys, "--problem", "l-shape", "--no-enrich", *QUICK)
     assert "re-entrant" in err

@@ -69,6 +69,20 @@ def test_nothing_learned_is_dead_after_a_while():
     assert set(judge([0.99] * 200, variance=2.0)[0]) == {Verdict.FINE}
 
 
+def test_each_fresh_start_is_granted_twice_as_much():
+    """So that a network which needs hundreds of steps to begin gets them."""
+    guard, n, starts = Guard(1.0), 4000, [0]
+    for step in range(n):
+        if guard.observe(0.99, smoothing=0.0, progress=step / n) is Verdict.DEAD:
+            guard.went_back(math.inf)
+            starts.append(step)
+    assert starts == pytest.approx([0, 0.1 * n, 0.3 * n, 0.7 * n], abs=3)
+    _, short = judge([0.99] * DEAD_STEPS, progress=0.1)
+    short.went_back(math.inf)
+    calls = [short.observe(0.99, smoothing=0.0, progress=0.4) for _ in range(300)]
+    assert calls.index(Verdict.DEAD) == 2 * DEAD_STEPS - 1
+
+
 def test_a_constant_signal_is_never_dead():
     assert set(judge([1e-9] * 300, variance=0.0)[0]) == {Verdict.FINE}
 

@@ -72,6 +72,21 @@ def test_the_same_bits_for_other_optimisers(tmp_path, optimizer, dtype, disturb)
     check(tmp_path, SIREN, disturb, batch=31, optimizer=optimizer, dtype=dtype, lr=3e-3)
 
 
+def test_a_run_goes_on_with_the_optimiser_that_it_began_with(tmp_path):
+    """The default is another where the device is another: NAdam's state must not become Adam's."""
+    options = {"batch": 31, "lr": 2e-3, "optimizer": "nadam", "steps": 40}
+    whole, first = (make_trainer(picture(8, 9), SIREN, **options) for _ in range(2))
+    run(whole)
+    run(first, STOP)
+    path = tmp_path / "state.safetensors"
+    path.write_bytes(encode_state(first, "key", "fused"))
+    second = make_trainer(picture(8, 9), SIREN, **{**options, "lr": 1e-3, "optimizer": "adam"})
+    restore_state(second, path, "key")
+    assert (second.optimizer_name, second.lr) == ("nadam", 2e-3)
+    run(second)
+    assert same(weights(second), weights(whole))
+
+
 def test_the_same_bits_on_a_plateau(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "PLATEAU_STEPS", 8)
     monkeypatch.setattr(loop, "PLATEAU_GAIN", 0.0)  # every step is one of a plateau
@@ -152,6 +167,7 @@ def set_in(*keys, value):
         (set_in("plain", value=[1]), "resume state is incomplete"),
         (set_in("snapshot", value={}), "resume state is incomplete"),
         (lambda header, tensors: header.pop("guard"), "resume state is incomplete"),
+        (set_in("optimizer", value="magic"), "resume state is incomplete"),
         (lambda header, tensors: tensors.pop("weight.0"), "resume state is incomplete"),
         (lambda header, tensors: tensors.pop("good.weight.1"), "resume state is incomplete"),
         (

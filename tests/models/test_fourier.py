@@ -40,7 +40,7 @@ def test_the_frequencies_are_stored_but_not_learned():
 
 def test_frequencies_and_scale_follow_width_and_signal_unless_given():
     assert make("fourier", width=11).matrix.shape == (11, 2)
-    assert Config().for_signal((128, 256)).scale == 15.0
-    assert Config().for_signal((44100,)).scale == 15.0 * 44100 / 256
+    assert Config().for_signal((128, 256)).scale == 5.0  # the authors' 10 periods on [0, 1]
+    assert Config().for_signal((44100,)).scale == 5.0 * 44100 / 256
     assert Config(scale=3.0).for_signal((512, 512)).scale == 3.0
     assert abs(float(make("fourier", frequencies=20_000, width=1).matrix.std()) / 5.0 - 1) < 0.02

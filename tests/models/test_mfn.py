@@ -60,5 +60,5 @@ def test_the_initial_filters_are_as_documented():
 
 
 def test_the_scale_follows_the_signal_unless_given():
-    assert Config().for_signal((256, 200)).scale == 2.9 * 256
+    assert Config().for_signal((256, 200)).scale == 256.0
     assert Config(scale=7.0).for_signal((256, 200)).scale == 7.0

@@ -1,6 +1,7 @@
 """`lrnn models`."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,8 +13,10 @@ from lrnn_cli.errors import ConfigError
 
 if TYPE_CHECKING:
     from lrnn_cli.models.contract import ModelConfig
+    from lrnn_cli.tasks.tuned import Tuned
 
 PANEL = "Size"
+TUNED_FOR = {"image": "for pictures", "audio": "for sounds"}  # kinds of `tasks.tuned.TABLES`
 
 Name = Annotated[
     str | None,
@@ -67,8 +70,7 @@ def _list(talk: Talk, params: int | None, n_inputs: int, n_outputs: int) -> None
         show_table(talk, rows, header=("model", "what it is", "source"))
     else:
         sizes = [
-            (r["name"], r["params"] or "-", r["problem"] or r["shape"] + r["missed"], r["summary"])
-            for r in records
+            (r["name"], r["params"] or "-", r["problem"] or _size(r, params), r["summary"]) for r in records
         ]
         title = f"{params} parameters, {n_inputs} coordinates, {n_outputs} values"
         show_table(talk, sizes, header=("model", "params", "shape", "what it is"), title=title, numeric=(1,))
@@ -81,11 +83,11 @@ def _sized(name: str, params: int, n_inputs: int, n_outputs: int) -> dict[str, A
     try:
         config, count = fit_budget(name, {}, params, n_inputs=n_inputs, n_outputs=n_outputs)
     except ConfigError as error:
-        return {"params": None, "shape": None, "config": None, "missed": "", "problem": str(error)}
+        return {"params": None, "shape": None, "config": None, "missed": False, "problem": str(error)}
     return {
         "params": count,
         "shape": _shape(config),
-        "missed": f"; the nearest to {params}" if missed(name, count, params) else "",
+        "missed": missed(name, count, params) is not None,
         "config": config.model_dump(mode="json"),
         "problem": None,
     }
@@ -98,11 +100,18 @@ def _shape(config: "ModelConfig") -> str:
     return ", ".join(f"{key} {value}" for key, value in ordered.items())
 
 
+def _size(record: dict[str, Any], params: int) -> str:
+    """Tell the shape, and where it is more than one per cent off the budget."""
+    return f"{record['shape']}; the nearest to {params}" if record["missed"] else str(record["shape"])
+
+
 def _tell(talk: Talk, name: str, params: int | None, n_inputs: int, n_outputs: int) -> None:
     from lrnn_cli.models.catalog import config_class, row
+    from lrnn_cli.tasks.tuned import PLAIN, TABLES, tuned_for
 
     entry = row(name)
     cls = config_class(name)
+    tuned = {kind: found for kind in TABLES if (found := tuned_for(kind, name)) != PLAIN}
     options = list(_options(cls))
     record: dict[str, Any] = {
         "name": name,
@@ -111,6 +120,7 @@ def _tell(talk: Talk, name: str, params: int | None, n_inputs: int, n_outputs: i
         "width_key": cls.width_key,
         "default_lr": cls.default_lr,
         "default_lstsq": list(cls.default_lstsq),
+        "tuned": {kind: asdict(found) for kind, found in tuned.items()},
         "published": entry.published,
         "options": options,
     }
@@ -128,12 +138,13 @@ def _tell(talk: Talk, name: str, params: int | None, n_inputs: int, n_outputs: i
         ("source", entry.citation),
         ("--params decides", cls.width_key),
         ("learning rate", f"{cls.default_lr:g}"),
+        *((TUNED_FOR[kind], _tuned(found)) for kind, found in tuned.items()),
         ("least squares", ", ".join(cls.default_lstsq) or "none"),
         ("--preset paper", _flat(entry.published) if entry.published else "no published image setting"),
-        *([("for sounds", _flat(entry.published_sound))] if entry.published_sound else []),
+        *([("paper for sounds", _flat(entry.published_sound))] if entry.published_sound else []),
     ]
     if params is not None:
-        facts.append(("size", f"{record['params']} parameters: {record['shape']}{record['missed']}"))
+        facts.append(("size", f"{record['params']} parameters: {_size(record, params)}"))
     show_table(talk, facts)
     talk.out("")
     show_table(
@@ -141,6 +152,17 @@ def _tell(talk: Talk, name: str, params: int | None, n_inputs: int, n_outputs: i
         [(each["key"], each["type"], _default(each["default"]), each["description"]) for each in options],
         header=("option", "takes", "default", "what it means"),
     )
+
+
+def _optimizer(name: str) -> str:
+    return name if name == "adam" else f"{name} on the CPU"
+
+
+def _tuned(tuned: "Tuned") -> str:
+    """Write what a kind of signal wants of a model, in words."""
+    parts = [f"learning rate {tuned.lr:g} with {_optimizer(tuned.optimizer)}"] if tuned.lr is not None else []
+    parts += [f"{tuned.frequency:g} times the frequency suggested"] if tuned.frequency != 1 else []
+    return ", ".join([*parts, *(f"{key} {value:g}" for key, value in tuned.options.items())])
 
 
 def _options(cls: "type[ModelConfig]") -> "Sequence[dict[str, Any]]":

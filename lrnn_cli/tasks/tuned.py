@@ -1,0 +1,112 @@
+"""What a kind of signal wants of a model other than the model's own defaults: rate, frequencies, scales.
+
+Found by one search with the same trials for every model (`benchmarks/tune_models.py`, docs/models.md), except
+`lrnn`, whose optimiser was compared on the sample pictures themselves; laid below what the user gives. CT,
+functions and equations take nothing from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from lrnn_cli.fitting.device import resolve_device
+from lrnn_cli.fitting.optimizers import DEFAULT
+from lrnn_cli.fitting.settings import FitSettings
+from lrnn_cli.models.catalog import config_class
+from lrnn_cli.signals.signal import Signal
+from lrnn_cli.tasks.regression import ModelChoice
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """Settings for one model.
+
+    Attributes:
+        lr: peak learning rate with this optimiser; None for the model's own.
+        optimizer: on the CPU; on a GPU, where steps are recorded, it is adam.
+        frequency: factor on the first frequency or scale that the signal suggests.
+        options: further options of the model.
+    """
+
+    lr: float | None = None
+    optimizer: str = "adam"
+    frequency: float = 1.0
+    options: Mapping[str, float] = field(default_factory=dict)
+
+    def rate(self, optimizer: str) -> float | None:
+        """Return the learning rate with an optimiser, None for the model's own."""
+        return self.lr if optimizer == self.optimizer else None
+
+
+PLAIN = Tuned()
+PICTURES: dict[str, Tuned] = {
+    "lrnn": Tuned(2e-3, optimizer="nadam"),
+    "finer": Tuned(2e-3, options={"omega_first": 39.0, "first_bias": 2.6}),
+    "gauss": Tuned(1.2e-2, options={"scale": 10.0}),
+    "wire": Tuned(1.2e-2, options={"omega_first": 6.8, "omega_hidden": 8.4, "scale": 3.9}),
+    "fourier": Tuned(4.3e-2, frequency=3.0),
+    "relu-pe": Tuned(1.2e-2),
+    "mfn": Tuned(4.3e-2, frequency=2.9),
+}
+SOUNDS: dict[str, Tuned] = {
+    "spder": Tuned(5.6e-4, options={"omega_hidden": 100.0}),
+    "finer": Tuned(1.2e-2, frequency=0.34, options={"first_bias": 0.42}),
+    "fourier": Tuned(1.2e-2, frequency=0.34),
+    "relu-pe": Tuned(4.3e-2),
+    "mfn": Tuned(4.3e-2, frequency=2.9),
+    "kan": Tuned(4.3e-2, options={"grid": 23}),
+}
+TABLES = {"image": PICTURES, "audio": SOUNDS}
+SUGGESTED = ("omega_first", "scale")  # options that a signal may suggest
+BY_SPECTRUM = ("audio", "function")  # kinds whose spectrum suggests them
+
+
+def tuned_for(kind: str, model: str) -> Tuned:
+    """Return what a kind of signal wants of a model; nothing in particular when it was not searched."""
+    return TABLES.get(kind, {}).get(model, PLAIN)
+
+
+def by_signal(kind: str, model: str) -> frozenset[str]:
+    """Return the model's options that a signal decides when its fit is planned, unless they are given.
+
+    Settings that are written leave them out, so that they are decided in the same way when they are read.
+    """
+    fields = config_class(model).model_fields if kind in (*TABLES, *BY_SPECTRUM) else {}
+    found = {"scale"} if "scale" in fields and fields["scale"].default is None else set()
+    if kind in BY_SPECTRUM and "omega_first" in fields:
+        found.add("omega_first")
+    return frozenset(found) - set(tuned_for(kind, model).options)
+
+
+def settle(
+    signal: Signal,
+    choice: ModelChoice,
+    fit: FitSettings,
+    tuned: Tuned,
+    suggested: Mapping[str, float] = MappingProxyType({}),
+) -> tuple[ModelChoice, FitSettings]:
+    """Lay what a signal suggests, and what its kind wants of the model, below what the user gave.
+
+    Args:
+        signal: whose shape decides scales and octaves.
+        choice: the model as chosen by the user.
+        fit: training as chosen by the user.
+        tuned: what the kind of signal wants of this model.
+        suggested: frequencies that the content suggests; those unknown to the model are ignored.
+
+    Returns:
+        choice and training to make a plan of.
+    """
+    config = config_class(choice.name)
+    given = {k: v for k, v in choice.options.items() if v is not None}
+    found = config().for_signal(signal.resolution).model_dump(exclude_unset=True)
+    found |= {k: v for k, v in suggested.items() if k in config.model_fields}
+    found |= {k: float(f"{tuned.frequency * found[k]:.6g}") for k in SUGGESTED if k in found}
+    on_gpu = resolve_device(fit.device).type == "cuda"  # where recorded steps are Adam's
+    optimizer = fit.optimizer or (DEFAULT if on_gpu else tuned.optimizer)
+    return (
+        choice.model_copy(update={"options": {**found, **tuned.options, **given}}),
+        fit.model_copy(update={"optimizer": optimizer, "lr": fit.lr or tuned.rate(optimizer)}),
+    )
