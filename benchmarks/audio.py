@@ -240,7 +240,8 @@ def main(argv: list[str] | None = None) -> None:
     told = (
         f"{args.params} parameters, {args.seconds:g} s of training on one thread, {args.seeds} seeds: "
         "median (smallest … largest); learning rate and frequency the best of "
-        f"{args.trials} trials of {tuning_s:g} s ({2 * tuning_s:g} on counting), the {args.finalists} best run at full length."
+        f"{args.trials} trials of {tuning_s:g} s ({2 * tuning_s:g} on counting), "
+        f"the {args.finalists} best run at full length."
     )
     (RESULTS / f"{args.store}.md").write_text(markdown(rows, told), encoding="utf-8")
     print(markdown(rows, told))

@@ -61,7 +61,7 @@ def differs(plan) -> dict:
         ("lrnn", "nadam", 2e-3, {}),
         ("siren", "adam", 1e-3, {}),
         ("spder", "adam", 1e-4, {}),
-        ("finer", "adam", 2e-3, {"omega_first": 39.0, "first_bias": 2.6}),
+        ("finer", "adam", 1e-3, {"omega_first": 39.0, "first_bias": 2.6}),
         ("gauss", "adam", 1.2e-2, {"scale": 10.0}),
         ("wire", "adam", 1.2e-2, {"omega_first": 6.8, "omega_hidden": 8.4, "scale": 3.9}),
         ("fourier", "adam", 4.3e-2, {"scale": 3 * 5 * 128 / 256}),
