@@ -22,8 +22,8 @@ from lrnn_cli.tasks.tuned import Tuned, settle, tuned_for
 LOWEST = 30.0  # angular frequency for silence, constants and the shortest clips
 PRODUCT_MODELS = ("lrnn",)  # products of factors make sums and differences of their frequencies
 LARGEST = 1e5  # rad per half span: what LRNN's option allows, used for all; minutes of sound ask for more
-# rad per half span: with 12,000 or more these two do not start in a minute, with 8000 not on every clip, with
-# 3000 to 5000 on all that were tried (benchmarks/results/audio_45s.json)
+# rad per half span: of eight trials on each clip the best of these two had 3000 to 8000, and with 12,000 or
+# more they begin late, if at all (benchmarks/results/audio.json)
 HIGHEST = {"siren": 4000.0, "spder": 4000.0}
 LSTSQ = ("end",)  # the start of the output layer is good as drawn, and a pass over a long sound is dear
 BATCH = 2048  # points per step: on the CPU many small steps go further than few large ones

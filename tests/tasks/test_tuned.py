@@ -66,7 +66,7 @@ def differs(plan) -> dict:
         ("wire", "adam", 1.2e-2, {"omega_first": 6.8, "omega_hidden": 8.4, "scale": 3.9}),
         ("fourier", "adam", 4.3e-2, {"scale": 3 * 5 * 128 / 256}),
         ("relu-pe", "adam", 1.2e-2, {}),
-        ("mfn", "adam", 4.3e-2, {"scale": 2.9 * 128}),
+        ("mfn", "adam", 1e-2, {"scale": 2.9 * 128}),
         ("kan", "adam", 1e-3, {}),
         ("mlp-relu", "adam", 1e-3, {}),
     ],
