@@ -87,6 +87,12 @@ def test_a_run_goes_on_with_the_optimiser_that_it_began_with(tmp_path):
     assert same(weights(second), weights(whole))
 
 
+def test_an_unknown_optimiser_is_refused_by_name():
+    trainer = make_trainer(picture(8, 9), SIREN)
+    with pytest.raises(ValueError, match="optimizer 'magic': expected one of adam, adamw, nadam, sgd"):
+        trainer.use_optimizer("magic", 1e-3)
+
+
 def test_the_same_bits_on_a_plateau(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "PLATEAU_STEPS", 8)
     monkeypatch.setattr(loop, "PLATEAU_GAIN", 0.0)  # every step is one of a plateau
