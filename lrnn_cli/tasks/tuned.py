@@ -1,8 +1,8 @@
 """What a kind of signal wants of a model other than the model's own defaults: rate, frequencies, scales.
 
 Found by one search with the same trials for every model (`benchmarks/tune_models.py`, docs/models.md), except
-`lrnn`, whose optimiser was compared on the sample pictures themselves; laid below what the user gives. CT,
-functions and equations take nothing from here.
+for pictures the optimiser of `lrnn` and the rates of `finer` and `mfn`, which were compared on the sample
+pictures themselves; laid below what the user gives. CT, functions and equations take nothing from here.
 """
 
 from __future__ import annotations
