@@ -31,7 +31,7 @@ def test_a_study_of_the_kit_is_a_plan(lrnn: Lrnn, tmp_path: Path, name: str) -> 
 
 REDUCED = {
     "images": 153, "multiplicative": 3, "authors": 21, "ablations": 126,
-    "images-small": 36, "ablations-small": 18, "audio": 6, "poisson-scaling": 24,
+    "images-small": 36, "ablations-small": 18, "audio": 6, "poisson-scaling": 24, "finer": 9, "lrnn-adam": 9,
 }  # fmt: skip
 
 
