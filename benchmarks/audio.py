@@ -1,15 +1,20 @@
 """Sounds: LRNN against SIREN and SPDER, each with its own learning rate and frequency, in the same time.
 
-    python -m benchmarks.audio [--seconds 300] [--seeds 3] [--params 200k] [--jobs 2] [--tune-seconds 300]
+    python -m benchmarks.audio [--seconds 300] [--tune-seconds 30] [--seeds 3] [--params 200k] [--jobs 2]
 
 Every run is the real command, `lrnn fit-audio CLIP --segments 1 --threads 1`, in a process of its own.
 Learning rate and first frequency of each model are chosen on each clip: every model has as many trials as the
 others (`TRIALS`, seed 1000), of `--tune-seconds` each; a frequency is a factor on pi T times the clip's
-spectral centroid, which is what the command suggests for LRNN. The `--finalists` best trials of each model
-are run at full length with seed 0, since short trials favour other settings than long ones; the best of those
-is run with all seeds. The MSE is that of the saved checkpoint over all samples at peak 1; the time to 1e-4 is
-read from the training log (running mean of the batches before each step). With `--jobs 2` two runs share the
-machine, one thread each.
+spectral centroid, which up to 16,000 rad is what the command suggests for LRNN. Short trials favour other
+settings than long runs: the two best of LRNN are run at full length with seed 0, and so are, for SIREN and
+SPDER, two lower rates at the frequency of their best trial (`LONG_RATES`), since the rates that win a short
+trial, whose schedule falls sooner, leave them dead in a long run, to be started afresh; with `--no-guard`, so
+that a slow start is waited for. The best long run of a model, of all that are stored with seed 0, gives the
+settings for all seeds; of the two baselines only the better one of a clip is run with more than seed 0.
+
+The MSE is that of the saved checkpoint over all samples at peak 1; the time to 1e-4 is read from the training
+log (running mean of the batches before each step). With `--jobs 2` two runs share the machine, one thread
+each.
 
 results/audio.json is stored after every run; an interrupted benchmark goes on from there. The table is
 results/audio.md.
@@ -27,6 +32,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import RESULTS, save, spread
+from lrnn_cli.signals.audio import read_audio
+from lrnn_cli.tasks.audio_defaults import Spectrum
 
 NAME = "audio"
 CLIPS = tuple(
@@ -47,6 +54,9 @@ TRIALS: dict[str, tuple[tuple[float, float], ...]] = {
     "spder": ((3e-4, 0.4), (3e-4, 1.0), (1e-4, 1.0), (1e-4, 0.4), (1e-3, 0.4), (3e-4, 0.2),
               (3e-4, 0.1), (3e-4, 0.05)),
 }  # fmt: skip
+# at full length, with the frequency of the best trial
+LONG_RATES: dict[str, tuple[float, ...]] = {"siren": (2e-4, 1e-4), "spder": (1e-4, 5e-5)}
+LONG_TRIALS = 2  # of the others: the best trials as they are
 Run = dict[str, Any]
 
 
@@ -55,17 +65,17 @@ def call(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "lrnn_cli", *arguments], capture_output=True, text=True)
 
 
-def centroid_omega(clip: str, params: str) -> float:
-    """Pi T times the spectral centroid in rad per half span: the command's suggestion for LRNN."""
-    plan = call("fit-audio", clip, "--params", params, "--segments", "1", "--dry-run", "--json")
-    if plan.returncode:
-        raise SystemExit(plan.stderr)
-    return float(json.loads(plan.stdout)["model"]["config"]["omega_first"])
+def centroid_omega(clip: str) -> float:
+    """Pi T times the spectral centroid in rad per half span; to at most 16,000 LRNN's suggestion."""
+    sound = read_audio(clip)
+    rate_hz = float(sound.format["sample_rate"])
+    return math.pi * Spectrum.of(sound).centroid_hz * sound.shape[0] / rate_hz
 
 
 def key(run: Run) -> tuple[Any, ...]:
     """What tells one run from the others."""
-    return tuple(run[name] for name in ("clip", "model", "params", "seconds", "lr", "omega_first", "seed"))
+    names = ("clip", "model", "params", "seconds", "lr", "omega_first", "seed")
+    return (*(run[name] for name in names), run.get("guard", True))
 
 
 def first_second(log: list[dict[str, Any]], psnr_db: float) -> float | None:
@@ -80,7 +90,7 @@ def measure(run: Run) -> Run:
             "fit-audio", run["clip"], "--model", run["model"], "--params", run["params"],
             "--time", f"{run['seconds']}s", "--segments", "1", "--threads", "1", "--lr", str(run["lr"]),
             "--omega-first", f"{run['omega_first']:.6g}", "--seed", str(run["seed"]),
-            "-o", f"{folder}/run", "--json", "-qq",
+            *(() if run.get("guard", True) else ("--no-guard",)), "-o", f"{folder}/run", "--json", "-qq",
         )  # fmt: skip
         if done.returncode:
             return {**run, "mse": math.inf, "failed": done.stderr.strip()}
@@ -126,10 +136,31 @@ class Book:
             save(self.name, {"trials": TRIALS, "runs": kept})
         return run
 
+    def long_runs(self, clip: str, model: str, params: str, seconds: float) -> list[Run]:
+        """The runs of a model at full length with seed 0."""
+        alike = {"clip": clip, "model": model, "params": params, "seconds": seconds, "seed": 0}
+        return [run for run in self.runs if all(run[name] == value for name, value in alike.items())]
+
 
 def best(trials: list[Run], count: int = 1) -> list[Run]:
     """The trials with the smallest errors; of equals the first."""
     return sorted(trials, key=lambda run: run["mse"])[:count]
+
+
+def long_settings(model: str, trials: list[Run]) -> list[Run]:
+    """Rate, frequency and guard to be run at full length, after the trials."""
+    names = ("lr", "factor", "omega_first")
+    if model not in LONG_RATES:
+        return [{name: one[name] for name in names} for one in best(trials, LONG_TRIALS)]
+    first = {name: best(trials)[0][name] for name in names}
+    return [{**first, "lr": rate, "guard": False} for rate in LONG_RATES[model]]
+
+
+def worth_seeds(pair: tuple[str, str], chosen: dict[tuple[str, str], Run]) -> bool:
+    """Tell whether a model is run with all seeds on a clip: LRNN, and the better of the others."""
+    clip, model = pair
+    others = [run for (name, other), run in chosen.items() if name == clip and other != "lrnn"]
+    return model == "lrnn" or chosen[pair]["mse"] == min(run["mse"] for run in others)
 
 
 def row(clip: str, model: str, runs: list[Run]) -> dict[str, Any]:
@@ -143,6 +174,7 @@ def row(clip: str, model: str, runs: list[Run]) -> dict[str, Any]:
         "factor": runs[0]["factor"],
         "runs": len(runs),
         "failed": len(runs) - len(sound),
+        "fresh_starts": sum(run.get("fresh_starts", 0) for run in runs),
         "mse": spread([run["mse"] for run in sound]) if sound else None,
         "rho_ag": spread([run["rho_ag"] for run in sound]) if sound else None,
         "seconds_to_1e-4": spread(times) if len(times) == len(runs) else None,
@@ -156,16 +188,19 @@ def shown(figures: dict[str, float] | None, form: str, otherwise: str) -> str:
     return f"{figures['median']:{form}} ({figures['min']:{form}} … {figures['max']:{form}})"
 
 
-def markdown(rows: list[dict[str, Any]], told: str) -> str:
+def markdown(rows: list[dict[str, Any]], told: str, seconds: float) -> str:
     """The rows as a table, with the ratio of the better baseline's median MSE to LRNN's."""
-    text = f"{told}\n\n| clip | model | lr | ω factor | MSE | ρ_AG | seconds to MSE 1e-4 |\n"
-    text += "|---|---|--:|--:|---|---|---|\n"
+    text = f"{told}\n\n| clip | model | lr | ω factor | seeds | fresh starts | MSE | ρ_AG "
+    text += "| seconds to MSE 1e-4 |\n"
+    text += "|---|---|--:|--:|--:|--:|---|---|---|\n"
     for r in rows:
         cells = (
             r["clip"],
             r["model"],
             f"{r['lr']:g}",
             f"{r['factor']:g}",
+            str(r["runs"]),
+            str(r["fresh_starts"]),
             shown(r["mse"], ".2e", "failed"),
             shown(r["rho_ag"], ".5f", "–"),
             shown(r["seconds_to_1e-4"], ".0f", "not by all"),
@@ -180,7 +215,9 @@ def markdown(rows: list[dict[str, Any]], told: str) -> str:
         ratio = min(r["mse"]["median"] for r in others) / found["lrnn"]["mse"]["median"]
         times = [r["seconds_to_1e-4"]["median"] for r in others if r["seconds_to_1e-4"]]
         mine = found["lrnn"]["seconds_to_1e-4"]
-        faster = f"{min(times) / mine['median']:.2f}" if times and mine else "–"
+        measured = f"{min(times) / mine['median']:.2f}" if times and mine else None
+        bound = f"over {seconds / mine['median']:.1f}" if mine else "–"  # never there in the whole run
+        faster = measured or bound
         text += f"| {clip} | {ratio:.2f} | {faster} |\n"
     return text
 
@@ -196,55 +233,67 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--clips", default=",".join(CLIPS), help="files, with commas between them")
     parser.add_argument("--models", default=",".join(MODELS))
     parser.add_argument("--trials", type=int, default=8, help="the first of each model's list")
-    parser.add_argument("--finalists", type=int, default=2, help="trials run at full length")
     parser.add_argument("--store", default=NAME, help="name of the files in results/")
     args = parser.parse_args(argv)
     book, tuning_s = Book(args.store), args.tune_seconds or args.seconds
     pairs = [(clip, model) for clip in args.clips.split(",") for model in args.models.split(",")]
-    omegas = {clip: centroid_omega(clip, args.params) for clip in args.clips.split(",")}
+    omegas = {clip: centroid_omega(clip) for clip in args.clips.split(",")}
 
-    def wanted(clip: str, model: str, rate: float, factor: float, seed: int, seconds: float) -> Run:
+    def trial(clip: str, model: str, rate: float, factor: float) -> Run:
         return {
-            "clip": clip, "model": model, "params": args.params, "seconds": seconds, "lr": rate,
-            "factor": factor, "omega_first": float(f"{omegas[clip] * factor:.6g}"), "seed": seed,
+            "clip": clip, "model": model, "params": args.params, "lr": rate, "factor": factor,
+            "omega_first": float(f"{omegas[clip] * factor:.6g}"), "seed": TUNING_SEED,
+            "seconds": tuning_s * SLOW.get(clip, 1.0),
         }  # fmt: skip
+
+    def long(pair: tuple[str, str], setting: Run, seed: int) -> Run:
+        kept = {name: setting[name] for name in ("lr", "factor", "omega_first", "guard") if name in setting}
+        clip, model = pair
+        return {
+            "clip": clip,
+            "model": model,
+            "params": args.params,
+            "seconds": args.seconds,
+            **kept,
+            "seed": seed,
+        }
 
     with ThreadPoolExecutor(args.jobs) as pool:
         trials = {
             (clip, model): [
-                pool.submit(
-                    book.get, wanted(clip, model, rate, factor, TUNING_SEED, tuning_s * SLOW.get(clip, 1.0))
-                )
+                pool.submit(book.get, trial(clip, model, rate, factor))
                 for rate, factor in TRIALS[model][: args.trials]
             ]
             for clip, model in pairs
         }
-        finalists = {
+        candidates = {
             pair: [
-                pool.submit(book.get, wanted(*pair, one["lr"], one["factor"], 0, args.seconds))
-                for one in best([future.result() for future in futures], args.finalists)
+                pool.submit(book.get, long(pair, setting, 0))
+                for setting in long_settings(pair[1], [future.result() for future in futures])
             ]
             for pair, futures in trials.items()
         }
-        chosen = {
-            pair: best([future.result() for future in futures])[0] for pair, futures in finalists.items()
-        }
+        chosen = {}
+        for pair, futures in candidates.items():
+            for future in futures:
+                future.result()
+            chosen[pair] = best(book.long_runs(*pair, args.params, args.seconds))[0]
         finals = {
             pair: [
-                pool.submit(book.get, wanted(*pair, one["lr"], one["factor"], seed, args.seconds))
-                for seed in range(args.seeds)
+                pool.submit(book.get, long(pair, one, seed))
+                for seed in range(args.seeds if worth_seeds(pair, chosen) else 1)
             ]
             for pair, one in chosen.items()
         }
         rows = [row(*pair, [future.result() for future in futures]) for pair, futures in finals.items()]
     told = (
-        f"{args.params} parameters, {args.seconds:g} s of training on one thread, {args.seeds} seeds: "
-        "median (smallest … largest); learning rate and frequency the best of "
-        f"{args.trials} trials of {tuning_s:g} s ({2 * tuning_s:g} on counting), "
-        f"the {args.finalists} best run at full length."
+        f"{args.params} parameters, {args.seconds:g} s of training on one thread: median "
+        "(smallest … largest) over the seeds; "
+        f"frequency by {args.trials} trials of {tuning_s:g} s ({2 * tuning_s:g} on counting), "
+        "then learning rate by runs of full length."
     )
-    (RESULTS / f"{args.store}.md").write_text(markdown(rows, told), encoding="utf-8")
-    print(markdown(rows, told))
+    (RESULTS / f"{args.store}.md").write_text(markdown(rows, told, args.seconds), encoding="utf-8")
+    print(markdown(rows, told, args.seconds))
 
 
 if __name__ == "__main__":

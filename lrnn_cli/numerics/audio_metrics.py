@@ -89,6 +89,17 @@ def power_spectrum(values: np.ndarray, sample_rate: float) -> tuple[np.ndarray, 
     return np.fft.rfftfreq(frame, 1.0 / sample_rate), power
 
 
+def power_of_unit_sine(n: int) -> float:
+    """Return what the powers of `power_spectrum` add up to for n samples of a sine of amplitude 1.
+
+    A window w of length L holds L Σ w² / 4 of it, L and w and the number of windows as there.
+    """
+    if n <= WHOLE_SPECTRUM:
+        return n * n / 4
+    n_windows = (n - WELCH_FRAME) // (WELCH_FRAME // 2) + 1
+    return n_windows * WELCH_FRAME * float(np.square(_hann(WELCH_FRAME)).sum()) / 4
+
+
 def energy_quantile(frequencies: np.ndarray, power: np.ndarray, part: float) -> float:
     """Frequency below which a part of the energy lies; part 0.99 is the 99 % energy point.
 

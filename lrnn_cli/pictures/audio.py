@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from lrnn_cli.numerics.audio_metrics import power_spectrum, stft_amplitudes
+from lrnn_cli.numerics.audio_metrics import power_of_unit_sine, power_spectrum, stft_amplitudes
 from lrnn_cli.pictures.figure import draw_training, encode_png, new_figure
 
 ORIGINAL, FIT, ERROR = "#9a9a9a", "#20639b", "#d1495b"
@@ -106,7 +106,7 @@ def _bands(x: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray]:
     sums, _ = np.histogram(frequencies, edges, weights=power)
     counts, _ = np.histogram(frequencies, edges)
     held = counts > 0
-    energy = sums[held] * 4 / len(x) ** 2
+    energy = sums[held] / power_of_unit_sine(len(x))
     return np.sqrt(edges[:-1] * edges[1:])[held], 10 * np.log10(np.maximum(energy, FLOOR))
 
 

@@ -5,7 +5,7 @@ so the lengths in the headers are compared with the file here. Every message is 
 do.
 
 Source: Microsoft and IBM, Multimedia Programming Interface and Data Specifications 1.0 (RIFF); EBU Tech 3306
-(RF64); Apple, Audio Interchange File Format 1.3; RFC 3533 (Ogg).
+(RF64); Apple, Audio Interchange File Format 1.3; RFC 3533 (Ogg); RFC 9639 (FLAC).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from lrnn_cli.signals.image_source import is_text
 
 SUPPORTED = "WAV, FLAC, OGG, Opus, MP3 or AIFF"
 LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 1, 10_000_000
-UNKNOWN_LENGTH = 0x7FFFF000  # from this chunk length on, a program wrote to a pipe and did not know better
+UNKNOWN_LENGTHS = ((0x7FFFF000, 0x80000000), (0xFFFFF000, 0xFFFFFFFF))  # what programs write into a pipe
 CONVERT = "convert it first, for example: ffmpeg -i FILE sound.wav"
 
 _FOREIGN = (  # offset, first bytes, name
@@ -66,6 +66,8 @@ def check_container(stream: BinaryIO, name: str) -> list[str]:
             _check_length(struct.unpack(">I", head[4:8].ljust(4, b"\0"))[0] + 8, size, name)
         elif head[:4] == b"OggS":
             return _check_ogg(stream, size, name)
+        elif head[:4] == b"fLaC":
+            _check_flac(head, name)
         else:
             _refuse_foreign(head, name)
         return []
@@ -119,7 +121,7 @@ def _check_riff(stream: BinaryIO, head: bytes, size: int, name: str) -> list[str
         elif identity == b"data":
             if wide_length is not None and length == 0xFFFFFFFF:
                 length = wide_length
-            elif length >= UNKNOWN_LENGTH:
+            if at + 8 + length > size and any(low <= length <= high for low, high in UNKNOWN_LENGTHS):
                 return ["its header does not state the length; read to the end of the file"]
             _check_length(at + 8 + length, size, name)
             return []
@@ -136,6 +138,16 @@ def _check_ogg(stream: BinaryIO, size: int, name: str) -> list[str]:
     n_segments = page[26] if len(page) > 26 else 255
     _check_length(size - len(page) + 27 + n_segments + sum(page[27 : 27 + n_segments]), size, name)
     return [] if page[5] & 4 else ["the Ogg stream has no end mark: it may be cut short"]
+
+
+def _check_flac(head: bytes, name: str) -> None:
+    """Refuse a stream that does not state its samples (the last 36 bits of 64): libsndfile cannot end it."""
+    described = head[18:26]
+    if len(described) == 8 and int.from_bytes(described) & (2**36 - 1) == 0:
+        raise InputError(
+            f"{name}: a FLAC stream whose header does not state the length; send WAV through the pipe, "
+            "for example: ffmpeg -i FILE -f wav -"
+        )
 
 
 def _refuse_foreign(head: bytes, name: str) -> None:

@@ -33,6 +33,7 @@ SUBTYPES = (
 )
 _USUAL = {"OGG": "VORBIS", "MP3": "MPEG_LAYER_III"}  # else PCM_24
 _BITS = {"PCM_U8": 8, "PCM_S8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
+_FINE = ("ALAC_20", "ALAC_24", "ALAC_32")  # can be read, hold more than 16 bits, are not written
 _LARGEST_WAV_BYTES = 2**32 - 2**16  # beyond, the lengths of a WAV header do not suffice: RF64
 
 
@@ -54,7 +55,8 @@ def output_format(fmt: dict[str, Any], subtype: str | None = None) -> tuple[str,
     """Return container and subtype of the output.
 
     They are those of the input, or the asked subtype in a container that takes it. Where the own one cannot
-    be written, or not with an exact number of samples (ADPCM, GSM), it is WAV with PCM_16.
+    be written, or not with an exact number of samples (ADPCM, GSM), it is WAV, with PCM_24 for ALAC of more
+    than 16 bits, else PCM_16.
 
     Args:
         fmt: format of an audio signal: container, dtype, sample_rate, channels.
@@ -73,7 +75,7 @@ def output_format(fmt: dict[str, Any], subtype: str | None = None) -> tuple[str,
         raise ConfigError(
             f"subtype {subtype}: cannot be written at {rate} Hz with {channels} channels; use FLOAT or PCM_16"
         )
-    return "WAV", "PCM_16"
+    return "WAV", "PCM_24" if fmt["dtype"] in _FINE else "PCM_16"
 
 
 def _can_write(container: str, subtype: str, fmt: dict[str, Any]) -> bool:
@@ -107,8 +109,9 @@ def coding_for_suffix(suffix: str, fmt: dict[str, Any], subtype: str | None = No
         known = ", ".join(dict.fromkeys(SUFFIXES.values()))
         raise ConfigError(f"output suffix: expected one of {known}, got {suffix or 'none'}")
     container = str(fmt["container"]) if fmt["container"] in found else found[0]
-    usual = "OPUS" if suffix.lower() == ".opus" else _USUAL.get(container, "PCM_24")
-    for each in (subtype,) if subtype else (str(fmt["dtype"]), usual):
+    opus = suffix.lower() == ".opus"
+    usual = "OPUS" if opus else _USUAL.get(container, "PCM_24")
+    for each in (subtype,) if subtype else (usual,) if opus else (str(fmt["dtype"]), usual):
         if each in SUBTYPES and _can_write(container, each, fmt):
             return container, each
     rate, channels = fmt["sample_rate"], fmt["channels"]
@@ -157,7 +160,17 @@ def encode_audio(
         raise OutputError(
             f"cannot write {container} {subtype} at {sample_rate} Hz: {error}; use --subtype FLOAT"
         ) from error
+    _forget_time(stream)
     return stream.getvalue(), clipped
+
+
+def _forget_time(stream: io.BytesIO) -> None:
+    """Clear the time of writing in the PEAK chunk of a float WAV or AIFF file: equal sounds, equal files."""
+    with stream.getbuffer() as content:
+        head = bytes(content[:512])
+        at = head.find(b"PEAK")
+        if 0 < at < max(head.find(b"data"), head.find(b"SSND")):
+            content[at + 12 : at + 16] = bytes(4)  # behind name, length and version
 
 
 def _stored(x: np.ndarray, subtype: str) -> tuple[np.ndarray, int]:

@@ -21,13 +21,14 @@ from lrnn_cli.tasks.tuned import Tuned, settle, tuned_for
 
 LOWEST = 30.0  # angular frequency for silence, constants and the shortest clips
 PRODUCT_MODELS = ("lrnn",)  # products of factors make sums and differences of their frequencies
-LARGEST = 1e5  # rad per half span: what LRNN's option allows, used for all; minutes of sound ask for more
-# rad per half span: of eight trials on each clip the best of these two had 3000 to 8000, and with 12,000 or
-# more they begin late, if at all (benchmarks/results/audio.json)
-HIGHEST = {"siren": 4000.0, "spder": 4000.0}
+LARGEST = 1e5  # rad per half span, of all others: what LRNN's option allows; minutes of sound ask for more
+# rad per half span (benchmarks/results/audio.json): of eight trials on each clip the best of SIREN and SPDER
+# had 3000 to 8000, and with 12,000 or more they begin late, if at all; LRNN with 33,000 had to start afresh
+HIGHEST = {"lrnn": 16000.0, "siren": 4000.0, "spder": 4000.0}
 LSTSQ = ("end",)  # the start of the output layer is good as drawn, and a pass over a long sound is dear
 BATCH = 2048  # points per step: on the CPU many small steps go further than few large ones
 FADE_S = 0.02
+SHORTEST_SEGMENT_S = 0.1  # of those that are not asked for by number
 LARGEST_SEGMENT = 2**20  # samples: float32 times are then exact to 1/64 of their distance
 
 
@@ -76,8 +77,8 @@ def segment_count(signal: Signal, spectrum: Spectrum, n_params: int) -> int:
     """Return how many networks of a size a sound wants.
 
     A sound of n samples in c channels that occupies a part p of its frequencies has p n c degrees of
-    freedom; one network follows as many as it has parameters. Nor shall it span more samples than float32
-    tells apart well.
+    freedom; one network follows as many as it has parameters, and spans at least `SHORTEST_SEGMENT_S`. Nor
+    shall it span more samples than float32 tells apart well.
 
     Args:
         signal: the sound.
@@ -85,7 +86,9 @@ def segment_count(signal: Signal, spectrum: Spectrum, n_params: int) -> int:
         n_params: parameters of one network.
     """
     freedom = spectrum.occupied * signal.values.size
-    return max(1, math.ceil(freedom / n_params), math.ceil(signal.shape[0] / LARGEST_SEGMENT))
+    most = int(signal.shape[0] / float(signal.format["sample_rate"]) / SHORTEST_SEGMENT_S)
+    wanted = min(math.ceil(freedom / n_params), most)
+    return max(1, wanted, math.ceil(signal.shape[0] / LARGEST_SEGMENT))
 
 
 def plan_sound(
@@ -105,7 +108,7 @@ def plan_sound(
         tuned: in place of what sounds want of the model.
 
     Raises:
-        ConfigError: when there are more segments than the sound has samples for.
+        ConfigError: when there are more segments than the sound has samples, or the fit steps, for.
     """
     tuned = tuned or tuned_for("audio", choice.name)
     if fit.lstsq is None:
@@ -127,6 +130,8 @@ def plan_sound(
         spans = cut(n, count, round(FADE_S * rate_hz))
     except ValueError as error:
         raise ConfigError(f"segments {count}: {error}") from None
+    if fit.steps is not None and fit.steps < count:
+        raise ConfigError(f"steps {fit.steps}: {count} segments want at least one each; use fewer --segments")
     longest = max(stop - start for start, stop in spans)
     plan = plan_part(replace(signal, values=signal.values[:longest]))
     fade_ms = 1000 * (spans[0][1] - spans[1][0]) / rate_hz

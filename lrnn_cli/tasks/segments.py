@@ -65,6 +65,11 @@ class Totals:
     outcome: Outcome | None = None
 
 
+def share(steps: int | None, k: int, count: int) -> int | None:
+    """Return segment k's part of all steps, one more for some where they do not divide; None stays None."""
+    return None if steps is None else steps * (k + 1) // count - steps * k // count
+
+
 class SegmentedRegression:
     """A run over the segments of a plan; the same face as `Regression`."""
 
@@ -103,7 +108,7 @@ class SegmentedRegression:
         fit = self.fit.model_copy(
             update={
                 "seed": (self.fit.seed + 7919 * k) % 2**31,
-                "steps": None if self.fit.steps is None else max(1, self.fit.steps // self.count),
+                "steps": share(self.fit.steps, k, self.count),
                 "time_s": None if self.fit.time_s is None else self.fit.time_s / self.count,
             }
         )

@@ -1,8 +1,9 @@
 """The tones that an LRNN fitted to a sound has learned: first-layer frequencies and their combinations.
 
-Factor j of neuron l has the argument omega w_lj (W_lj t + b_lj): with t over [-1, 1] for T seconds a tone of
-omega |w W| / (π T) Hz. A product of D such factors holds every sum and difference of their frequencies
-(Lemma 2 of Maharaj and Nair, ICLR 2026): up to (3^D - 1) / 2 of them where each factor may also be left out.
+Term m of factor j of neuron l has the argument omega w_mlj (W_lj t + b_lj): with t over [-1, 1] for T seconds a
+tone of omega |w W| / (π T) Hz. A product of D such factors holds every sum and difference of their frequencies
+(Lemma 2 of Maharaj and Nair, ICLR 2026): up to (3^D - 1) / 2 of them for one term each, where each factor may
+also be left out. Components that are not made of sines have no tones.
 """
 
 from __future__ import annotations
@@ -21,30 +22,33 @@ from lrnn_cli.models.segments import Segments
 
 SHOWN_NEURONS = 5
 SHOWN_COMBINATIONS = 8
-LARGEST_DBAR = 10  # combinations are listed up to here: (3^10 - 1) / 2 = 29524
+LARGEST_SETS = 3**10  # of terms and signs: of more, those of the strongest factors
+PERIODIC = ("sin", "spder", "spder-sqrt", "fourier")  # spder: a sine under a slow envelope
+Tone = tuple[float, float]
+"""Hz and strength."""
 
 
-def combination_tones(frequencies_hz: list[float], strengths: list[float]) -> list[tuple[float, float]]:
-    """Return the sums and differences of frequencies in a product of factors 1 + s cos, the strongest first.
+def combination_tones(factors: list[list[Tone]]) -> list[Tone]:
+    """Return the sums and differences of frequencies in a product of factors 1 + Σ s cos, the strongest first.
 
-    The term that takes the factors of a set S has |S| - 1 signs free: tones |±f_1 ± f_2 …| of strength
-    Π_{j in S} s_j / 2^(|S| - 1).
+    The term that takes one tone of each factor in a set S has |S| - 1 signs free: tones |±f_1 ± f_2 …| of
+    strength Π_{j in S} s_j / 2^(|S| - 1).
 
     Args:
-        frequencies_hz: of the factors, (D,).
-        strengths: of the factors, (D,).
+        factors: of each the frequencies in Hz with their strengths.
 
     Returns:
         Pairs of Hz and strength, for all sets of at least two factors.
     """
     found = []
-    for signs in itertools.product((-1, 0, 1), repeat=len(frequencies_hz)):
-        taken = [k for k, sign in enumerate(signs) if sign]
-        if len(taken) < 2 or signs[taken[0]] < 0:  # the mirror image is the same tone
+    for taken in itertools.product(*([None, *tones] for tones in factors)):
+        chosen = [tone for tone in taken if tone is not None]
+        if len(chosen) < 2:
             continue
-        tone = abs(sum(sign * f for sign, f in zip(signs, frequencies_hz, strict=True)))
-        strength = math.prod(strengths[k] for k in taken) / 2 ** (len(taken) - 1)
-        found.append((tone, strength))
+        strength = math.prod(s for _, s in chosen) / 2 ** (len(chosen) - 1)
+        for signs in itertools.product((1, -1), repeat=len(chosen) - 1):  # the mirror image is the same tone
+            tone = abs(sum(sign * f for sign, (f, _) in zip((1, *signs), chosen, strict=True)))
+            found.append((tone, strength))
     return sorted(found, key=lambda pair: -pair[1])
 
 
@@ -67,6 +71,8 @@ def learned_tones(fitted: Fitted) -> list[dict[str, Any]]:
 def _members(fitted: Fitted) -> Iterator[tuple[int, Lrnn, int]]:
     """Yield number, network and samples of each segment."""
     model = fitted.model
+    if fitted.config.model_dump().get("sigma") not in PERIODIC:
+        return
     if isinstance(model, Lrnn):
         yield 1, model, fitted.shape[0]
     elif isinstance(model, Segments):
@@ -78,9 +84,10 @@ def _members(fitted: Fitted) -> Iterator[tuple[int, Lrnn, int]]:
 def _neurons(segment: int, model: Lrnn, n_samples: int, rate_hz: float) -> list[dict[str, Any]]:
     layer = cast(ProductLayer, model.layers[0])
     with torch.no_grad():
-        factor = (layer.frequency[0].expand(layer.bias.shape) * layer.weight[..., 0]).abs()
+        shape = (len(layer.amplitude), *layer.bias.shape)
+        factor = (layer.frequency.expand(shape) * layer.weight[..., 0]).abs()
         hertz = layer.omega * factor / (math.pi * n_samples / rate_hz)
-        strength = layer.relevance()
+        strength = layer.gamma * layer.amplitude.abs().expand(shape)
         weight = outgoing_weight(model, layer)
     best = torch.topk(weight, min(SHOWN_NEURONS, len(weight))).indices.tolist()
     return [
@@ -88,8 +95,7 @@ def _neurons(segment: int, model: Lrnn, n_samples: int, rate_hz: float) -> list[
             "segment": segment,
             "neuron": neuron + 1,
             "weight": float(weight[neuron]),
-            "tones_hz": _ordered(hertz[:, neuron], strength[:, neuron]),
-            "combinations_hz": _combinations(hertz[:, neuron], strength[:, neuron]),
+            **_tones(hertz[:, :, neuron], strength[:, :, neuron]),
         }
         for neuron in best
     ]
@@ -102,11 +108,15 @@ def outgoing_weight(model: Lrnn, layer: ProductLayer) -> Tensor:
     return norm * layer.norm.weight.abs() if isinstance(layer.norm, nn.LayerNorm) else norm
 
 
-def _ordered(hertz: Tensor, strength: Tensor) -> list[float]:
-    return [float(hertz[k]) for k in strength.argsort(descending=True).tolist()]
-
-
-def _combinations(hertz: Tensor, strength: Tensor) -> list[float]:
-    if len(hertz) > LARGEST_DBAR:
-        return []
-    return [tone for tone, _ in combination_tones(hertz.tolist(), strength.tolist())[:SHOWN_COMBINATIONS]]
+def _tones(hertz: Tensor, strength: Tensor) -> dict[str, list[float]]:
+    """Return the tones of a neuron's M terms in D factors, (M, D) each, and their combinations."""
+    pairs = zip(hertz.T.tolist(), strength.T.tolist(), strict=True)
+    factors = [list(zip(*pair, strict=True)) for pair in pairs]
+    factors.sort(key=lambda tones: -sum(s for _, s in tones))
+    alone = sorted((tone for tones in factors for tone in tones), key=lambda tone: -tone[1])
+    few = max(2, int(math.log(LARGEST_SETS) / math.log(1 + 2 * len(hertz)) + 1e-9))
+    together = combination_tones(factors[:few])
+    return {
+        "tones_hz": [tone for tone, _ in alone],
+        "combinations_hz": [tone for tone, _ in together[:SHOWN_COMBINATIONS]],
+    }

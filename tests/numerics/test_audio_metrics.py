@@ -16,6 +16,7 @@ from lrnn_cli.numerics.audio_metrics import (
     lsd,
     mrstft,
     occupied_part,
+    power_of_unit_sine,
     power_spectrum,
 )
 
@@ -127,3 +128,9 @@ def test_very_long_sounds_use_averages():
     frequencies, power = power_spectrum(np.sin(2 * np.pi * 1000 * t)[:, None].astype(np.float32), 8000)
     assert len(power) == 2**15 + 1
     assert energy_quantile(frequencies, power, 0.5) == pytest.approx(1000, abs=0.2)
+
+
+@pytest.mark.parametrize("n", [4000, 2**22 + 2**15])
+def test_the_power_of_a_sine_of_amplitude_one_is_known_for_short_and_long_sounds(n):
+    sine = np.sin(2 * np.pi * 1000 * np.arange(n) / 8000)
+    assert power_spectrum(sine[:, None], 8000)[1].sum() == pytest.approx(power_of_unit_sine(n), rel=1e-4)

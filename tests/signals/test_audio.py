@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 from lrnn_cli.errors import ConfigError, InputError
 from lrnn_cli.signals.audio import AudioOptions, encode_audio, output_format, output_suffix, read_audio
+from lrnn_cli.signals.audio_source import check_container
 from lrnn_cli.signals.audio_write import SUBTYPES
 
 RATE = 8000
@@ -164,6 +165,7 @@ def test_output_formats():
     assert chosen("WAV", "PCM_16", "VORBIS") == ("OGG", "VORBIS")
     assert chosen("WAV", "IMA_ADPCM") == ("WAV", "PCM_16")
     assert chosen("AU", "PCM_24") == ("WAV", "PCM_24")
+    assert chosen("CAF", "ALAC_24") == ("WAV", "PCM_24") and chosen("CAF", "ALAC_16") == ("WAV", "PCM_16")
     assert chosen("MP3", "MPEG_LAYER_III", channels=6) == ("WAV", "PCM_16")
     with pytest.raises(ConfigError, match="subtype OPUS: cannot be written at 44100 Hz with 2 channels"):
         chosen("WAV", "PCM_16", "OPUS")
@@ -184,6 +186,40 @@ def test_streams_without_a_length_are_read_to_their_end():
     signal = read_audio("-", data=bytes(data))
     assert signal.shape == (400,)
     assert signal.notes == ("its header does not state the length; read to the end of the file",)
+
+
+def test_whole_files_of_more_than_two_gibibytes_and_cut_ones(tmp_path):
+    """Lengths that programs write into pipes are taken for lengths where the file is that long."""
+    length, path = 0x80000000, tmp_path / "long.wav"
+    with path.open("wb") as stream:
+        stream.write(file_of(noise())[:40] + length.to_bytes(4, "little"))
+        stream.truncate(44 + length)  # a hole: no space on the disk
+        assert check_container(stream, "a") == []
+        stream.truncate(4096)
+    with path.open("r+b") as stream:
+        assert "does not state the length" in check_container(stream, "a")[0]
+        stream.seek(40)
+        stream.write((length + 2).to_bytes(4, "little"))
+        with pytest.raises(InputError, match="cut short: the header announces 2147483694 bytes"):
+            check_container(stream, "a")
+
+
+def test_flac_streams_without_a_length_are_refused():
+    data = bytearray(file_of(noise(), "FLAC"))
+    data[21] &= 0xF0
+    data[22:26] = bytes(4)
+    with pytest.raises(InputError, match="a FLAC stream whose header does not state the length; send WAV"):
+        read_audio("-", data=bytes(data))
+
+
+@pytest.mark.parametrize("container", ["WAV", "AIFF"])
+@pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
+def test_files_do_not_hold_the_time_of_their_writing(container, subtype):
+    values = np.full((300, 1), 0.25, np.float32)
+    data, _ = encode_audio(values, container=container, subtype=subtype, sample_rate=8000)
+    at = data.find(b"PEAK")
+    assert 0 < at < 512 and data[at + 12 : at + 16] == bytes(4)
+    assert read_audio("a", data=data).format["gain"] == 0.25
 
 
 def test_limits():

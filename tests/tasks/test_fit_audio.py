@@ -23,11 +23,11 @@ from lrnn_cli.tasks.audio_defaults import LARGEST_SEGMENT, LOWEST, plan_sound
 from lrnn_cli.tasks.fit_audio import AudioTask, measure
 from lrnn_cli.tasks.regression import ModelChoice
 from lrnn_cli.tasks.render_audio import choose_coding, decimate, guessed_db, make_extract, play
-from lrnn_cli.tasks.segments import cut
+from lrnn_cli.tasks.segments import cut, share
 from lrnn_cli.tasks.settings import preset
 from lrnn_cli.tasks.tones import combination_tones, learned_tones
 
-FIT = FitSettings(steps=1, device="cpu", threads=1, engine="fused")
+FIT = FitSettings(steps=200, device="cpu", threads=1, engine="fused")
 SMALL = ModelChoice(options={"rank": 4, "dbar": 2, "depth": 1})
 
 
@@ -94,7 +94,7 @@ def test_one_network_over_ten_minutes_gets_a_frequency_that_it_takes(name):
     """π T · centroid is 829,000 there."""
     plan = plan_sound(tone(440, 600, 8000), ModelChoice(name=name, params=2000), FIT, 1)
     assert plan.segments == ()
-    assert getattr(plan.config, "omega_first", 0.0) in (0.0, 4000.0, 34e3, 1e5)
+    assert getattr(plan.config, "omega_first", 0.0) in (0.0, 4000.0, 16e3, 34e3, 1e5)
 
 
 def test_what_the_user_gives_stays():
@@ -115,16 +115,27 @@ def test_silence_has_a_rule_too():
         assert plan.config.omega_first == LOWEST and plan.segments == ()
 
 
+@pytest.mark.parametrize(("steps", "count"), [(100, 3), (7, 7), (30, 12)])
+def test_segments_share_all_steps(steps, count):
+    parts = [share(steps, k, count) for k in range(count)]
+    assert sum(parts) == steps and set(parts) <= {steps // count, -(-steps // count)}
+    assert share(None, 0, count) is None
+
+
 def test_segments_come_with_length_and_with_what_there_is_to_follow():
     assert plan_sound(tone(440, 1.0), SMALL, FIT).segments == ()
     noise = sound(np.random.default_rng(0).uniform(-1, 1, 8000))
-    plan = plan_sound(noise, SMALL, FIT)
-    assert 0.6 * 8000 < plan.n_params < 8000
+    plan = plan_sound(noise, ModelChoice(params=1000), FIT)
+    assert 0.6 * 8000 < plan.n_params <= 8100
     assert plan.segments == cut(8000, len(plan.segments), 160) and "segments of" in plan.notes[0]
     long = plan_sound(sound(np.ones(2 * LARGEST_SEGMENT + 5)), SMALL, FIT)
     assert len(long.segments) == 3
     alone = plan_sound(sound(np.ones(2 * LARGEST_SEGMENT)), SMALL, FIT, 1)
     assert alone.segments == () and "off by up to 0.031 samples" in alone.notes[-1]
+    tiny = plan_sound(noise, SMALL, FIT)  # it would take 100 networks
+    assert len(tiny.segments) == 10
+    with pytest.raises(ConfigError, match="steps 200: 201 segments want at least one each"):
+        plan_sound(tone(440, 10.0), SMALL, FIT, 201)
     with pytest.raises(ConfigError, match="segments 30: count"):
         plan_sound(sound(np.ones(100)), SMALL, FIT, 30)
 
@@ -159,6 +170,13 @@ def test_targets_have_mean_zero_and_variance_one():
     t = (signal.values.astype(float) - shift) / scale
     assert abs(t.mean()) < 1e-6 and t.var() == pytest.approx(1)
     assert AudioTask(sound(np.full(9, 0.25)), AudioOptions()).transform() == (0.25, 1.0)
+
+
+def test_another_coding_than_the_input_is_said():
+    adpcm = replace(tone(440, 0.1), format=tone(440, 0.1).format | {"dtype": "IMA_ADPCM"})
+    plan = AudioTask(adpcm, AudioOptions()).plan(SMALL, FIT)
+    assert plan.notes[-1] == "the output is WAV PCM_16: WAV IMA_ADPCM cannot be written here"
+    assert AudioTask(tone(440, 0.1), AudioOptions()).plan(SMALL, FIT).notes == ()
 
 
 def test_clipping_is_counted_and_said(runner):
@@ -241,6 +259,10 @@ def test_codings():
     assert choose_coding(fitted, extract, ".OGG", None) == ("OGG", "VORBIS")
     assert choose_coding(fitted, extract, ".opus", None) == ("OGG", "OPUS")
     assert choose_coding(fitted, extract, ".wav", "float") == ("WAV", "FLOAT")
+    vorbis = fitted_sine(rate=48000, container="OGG", dtype="VORBIS")
+    at48k = make_extract(vorbis)
+    assert choose_coding(vorbis, at48k, ".opus", None) == ("OGG", "OPUS")
+    assert choose_coding(vorbis, at48k, ".ogg", None) == ("OGG", "VORBIS")
     with pytest.raises(ConfigError, match=r"a \.flac file holds no FLOAT"):
         choose_coding(fitted, extract, ".flac", "FLOAT")
     with pytest.raises(ConfigError, match="output suffix"):
@@ -248,14 +270,28 @@ def test_codings():
 
 
 def test_combination_tones_of_two_and_three_factors():
-    two = combination_tones([100.0, 30.0], [1.0, 0.5])
-    assert two == [(70.0, 0.25), (130.0, 0.25)]
-    three = combination_tones([100.0, 30.0, 7.0], [1.0, 1.0, 1.0])
+    two = combination_tones([[(100.0, 1.0)], [(30.0, 0.5)]])
+    assert sorted(two) == [(70.0, 0.25), (130.0, 0.25)]
+    three = combination_tones([[(100.0, 1.0)], [(30.0, 1.0)], [(7.0, 1.0)]])
     assert len(three) == 3 * 2 + 4 and {t for t, s in three if s == 0.25} == {63, 77, 123, 137}
 
 
-def lrnn_fit(n_segments=0):
-    config = config_class("lrnn")(rank=6, dbar=2, depth=2, omega_first=math.pi * 500)
+def test_combination_tones_are_the_spectrum_of_the_product():
+    """Two factors of two terms each: every line of the product's spectrum, and nothing else."""
+    factors = [[(10.0, 0.5), (23.0, 0.3)], [(4.0, 0.7), (55.0, 0.2)]]
+    t = np.arange(1000) / 1000
+    product = np.prod([1 + sum(s * np.cos(2 * np.pi * f * t) for f, s in tones) for tones in factors], 0)
+    lines = 2 * np.abs(np.fft.rfft(product)) / len(t)
+    expected = np.zeros_like(lines)
+    expected[0] = 2
+    for hertz, strength in [*factors[0], *factors[1], *combination_tones(factors)]:
+        expected[round(hertz)] += strength
+    np.testing.assert_allclose(lines, expected, atol=1e-12)
+
+
+def lrnn_fit(n_segments=0, **options):
+    options = {"rank": 6, "dbar": 2, "depth": 2, "omega_first": math.pi * 500, **options}
+    config = config_class("lrnn")(**options)
     spans = cut(8000, n_segments, 20) if n_segments else ()
     members = [build("lrnn", config, n_inputs=1, n_outputs=1, seed=k) for k in range(max(1, n_segments))]
     model = Segments(members, spans, 8000) if spans else members[0]
@@ -273,6 +309,14 @@ def test_learned_tones_are_those_of_the_weights():
     assert best["neuron"] == 4 and sorted(best["tones_hz"]) == pytest.approx([100, 250])
     assert sorted(best["combinations_hz"]) == pytest.approx([150, 350])
     assert len(learned_tones(lrnn_fit(3))) == 5 and learned_tones(fitted_sine()) == []
+
+
+def test_tones_of_components_of_several_terms_of_many_factors_and_of_no_sines():
+    wide = learned_tones(lrnn_fit(component_width=3))[0]
+    assert len(wide["tones_hz"]) == 2 * 3 and len(wide["combinations_hz"]) == 8
+    many = learned_tones(lrnn_fit(dbar=16))[0]
+    assert len(many["tones_hz"]) == 16 and len(many["combinations_hz"]) == 8
+    assert learned_tones(lrnn_fit(sigma="tanh")) == []
 
 
 def test_checkpoints_of_segments(tmp_path, runner):
