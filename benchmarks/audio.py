@@ -74,8 +74,8 @@ def centroid_omega(clip: str) -> float:
 
 def key(run: Run) -> tuple[Any, ...]:
     """What tells one run from the others."""
-    names = ("clip", "model", "params", "seconds", "lr", "omega_first", "seed")
-    return (*(run[name] for name in names), run.get("guard", True))
+    names = ("clip", "model", "params", "seconds", "lr", "seed")
+    return (*(run[name] for name in names), f"{run['omega_first']:.4g}", run.get("guard", True))
 
 
 def first_second(log: list[dict[str, Any]], psnr_db: float) -> float | None:

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,12 @@ SMALL = {  # budgets of the README's commands, made small enough for a test
     "--size": ["--size", "32"],
     "--seeds": ["--seeds", "1"],
 }
+JQ = """import json, sys
+value = json.load(sys.stdin)
+for key in sys.argv[1].strip(".").split("."):
+    value = value[key]
+print(json.dumps(value))
+"""
 INPUTS = {".png": ["--resize", "24x24"]}
 
 
@@ -58,6 +65,20 @@ def shrink_input(words: list[str]) -> list[str]:
     return budget + (INPUTS[suffix] if suffix and "--resize" not in words else [])
 
 
+def test_readme_python_runs():
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert blocks
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", "\n".join(blocks)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_stand_in_for_jq():
+    words = [sys.executable, "-c", JQ, ".a.b"]
+    assert subprocess.run(words, input='{"a": {"b": 1.5}}', capture_output=True, text=True).stdout == "1.5\n"
+
+
 def test_readme_has_commands():
     assert len(readme_commands()) >= 5
 
@@ -69,6 +90,10 @@ def test_readme_commands_run(tmp_path):
     program = tmp_path / "lrnn"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m lrnn_cli "$@"\n')
     program.chmod(0o755)
+    if shutil.which("jq") is None:  # the README's pipe needs no more of it than paths of keys
+        jq = tmp_path / "jq"
+        jq.write_text(f"#!{sys.executable}\n{JQ}")
+        jq.chmod(0o755)
     script = "set -e\n" + "\n".join(shrink(line) for line in readme_commands())
     done = subprocess.run(
         ["sh", "-c", f'PATH="{tmp_path}:$PATH"; export PYTHONPATH="{ROOT}"\n{script}'],

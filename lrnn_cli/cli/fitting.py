@@ -122,14 +122,18 @@ def fit_command(inputs: Sequence[str], flags: Mapping[str, Any], medium: Medium)
 def expand(inputs: Sequence[str], suffixes: tuple[str, ...]) -> list[str]:
     """Return the inputs with folders replaced by the files in them that have a known suffix, sorted by name.
 
+    An empty folder beside other inputs stays in the list, to be reported in its turn.
+
     Raises:
-        InputError: when a folder holds none.
+        InputError: when the only input is a folder that holds none.
     """
     found: list[str] = []
     for name in inputs:
         path = Path(name)
         if name != "-" and path.is_dir():
             inside = sorted(str(p) for p in path.iterdir() if p.suffix.lower() in suffixes and p.is_file())
+            if not inside and len(inputs) > 1:
+                inside = [name]
             if not inside:
                 raise InputError(f"{name}: a folder without files of a known kind ({' '.join(suffixes)})")
             found.extend(inside)

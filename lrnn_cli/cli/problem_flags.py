@@ -57,9 +57,11 @@ def resolve_problem(flags: Mapping[str, Any], solve_flags: Sequence[str]) -> Any
         data = named_problem(name, k, dim)
         if "domain" in given.get("problem", {}):
             data.pop("domain")
-        preset = {"problem": data}
+        preset = {"problem": _without_stale(data, flags)}
     elif k is not None:
         raise ConfigError("--k belongs to a named problem: give --problem too, or --param k=…")
+    if isinstance(yaml.get("problem"), Mapping):
+        yaml = {**yaml, "problem": _without_stale(yaml["problem"], flags)}
     inner = yaml.get("problem")
     if "domain" in given.get("problem", {}) and isinstance(inner, Mapping):
         yaml = {**yaml, "problem": {key: value for key, value in inner.items() if key != "domain"}}
@@ -68,6 +70,23 @@ def resolve_problem(flags: Mapping[str, Any], solve_flags: Sequence[str]) -> Any
         PoissonSettings, preset=preset, yaml=yaml, flags=given, preset_name=f"problem {name}",
         yaml_name=str(config) if config else "--config",
     )  # fmt: skip
+
+
+def _without_stale(problem: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what a flag makes wrong: data of another exact solution, the exact solution of other data."""
+    if flags.get("manufacture"):
+        kept = {key: value for key, value in problem.items() if key not in ("f", "initial")}
+        sides = kept.pop("boundary", None)
+        if isinstance(sides, Mapping):
+            own = {side: condition for side, condition in sides.items() if _is_from_exact(condition)}
+            kept |= {"boundary": own} if own else {}
+        return kept
+    stale = ("exact",) if flags.get("f") and not flags.get("exact") else ()
+    return {key: value for key, value in problem.items() if key not in stale}
+
+
+def _is_from_exact(condition: Any) -> bool:
+    return isinstance(condition, Mapping) and "exact" in condition.values()
 
 
 def _domain(flags: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -76,13 +76,14 @@ class ProductField:
 
 @dataclass(frozen=True)
 class NetworkField:
-    """u = m s N((x - c) / h): a model of the catalog, the bounding box mapped to [-1, 1]^d, s a constant."""
+    """u = m s N((x - c) / h) + shift: a model of the catalog, the bounding box mapped to [-1, 1]^d."""
 
     problem: Problem
     name: str
     config: ModelConfig
     model: CoordinateModel
     scale: float = 1.0
+    shift: float = 0.0
 
     @property
     def n_coefficients(self) -> int:
@@ -99,10 +100,31 @@ class NetworkField:
         plain = Jet(found.value.detach(), found.gradient.detach(), found.laplacian.detach())
         total = plain * points.new_tensor(self.scale)
         mask = self.problem.domain.mask(points) if self.problem.hard else None
-        return total if mask is None else mask * total
+        return (total if mask is None else mask * total) + points.new_tensor(self.shift)
+
+    def shifted(self, by: float) -> NetworkField:
+        """Return the field plus a constant."""
+        return replace(self, shift=self.shift + by)
 
 
 AnyField = ProductField | SeparableField | NetworkField
+
+
+def with_mean(problem: Problem, solution: AnyField | None) -> AnyField | None:
+    """Fix the constant where only ∇u is determined: the mean of the exact solution if known, else 0.
+
+    Args:
+        problem: what was solved.
+        solution: the field, or None.
+
+    Returns:
+        the same field where the problem determines it.
+    """
+    if not problem.pure_neumann or not isinstance(solution, ProductField | NetworkField):
+        return solution
+    points, weights = problem.domain.quadrature(10_000)
+    wanted = problem.exact(points) if problem.exact else torch.zeros(len(points), dtype=torch.float64)
+    return solution.shifted(float((weights * (wanted - solution.jet(points).value)).sum() / weights.sum()))
 
 
 def encode(solution: AnyField, problem: Problem, about: dict[str, Any]) -> bytes:
@@ -125,6 +147,7 @@ def encode(solution: AnyField, problem: Problem, about: dict[str, Any]) -> bytes
             "model": solution.name,
             "config": config,
             "scale": solution.scale,
+            "shift": solution.shift,
         }
     else:
         tensors = {
@@ -201,7 +224,8 @@ def _network(tensors: dict[str, Tensor], about: dict[str, Any], problem: Problem
     use_engine = getattr(model, "use_engine", None)
     if use_engine is not None:
         use_engine("reference")  # differentiable by coordinates, in any precision
-    return NetworkField(problem, name, config, model, float(about["scale"]))
+    shift = float(about.get("shift", 0.0))  # not in files of before
+    return NetworkField(problem, name, config, model, float(about["scale"]), shift)
 
 
 def _separable(tensors: dict[str, Tensor], ends: list[list[float]], problem: Problem) -> SeparableField:

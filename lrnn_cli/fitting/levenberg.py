@@ -35,7 +35,7 @@ from lrnn_cli.errors import ConfigError, FitError
 from lrnn_cli.fitting.blocks import BlockRunner
 from lrnn_cli.fitting.catalog_network import start_catalog_network
 from lrnn_cli.fitting.error_probe import ErrorProbe
-from lrnn_cli.fitting.fields import AnyField
+from lrnn_cli.fitting.fields import AnyField, with_mean
 from lrnn_cli.fitting.product_network import start_network
 from lrnn_cli.fitting.solve_linear import Solved, SolveStep
 from lrnn_cli.models.contract import ModelConfig
@@ -294,6 +294,7 @@ class _Training:
             "adaptations": self.adaptations, "residual_training": loss,
         }  # fmt: skip
         solved.offer(network.field(self.problem), residual, about, self.target)
+        solved.solution = with_mean(self.problem, solved.solution)
         solved.reached = loss <= self.target
 
     def _lay_rows(self, n_parameters: int) -> None:

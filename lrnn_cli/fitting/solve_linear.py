@@ -18,7 +18,7 @@ import torch
 from lrnn_cli.errors import FitError
 from lrnn_cli.fitting.enrichment import Enrichment
 from lrnn_cli.fitting.error_probe import ErrorProbe
-from lrnn_cli.fitting.fields import AnyField, ProductField
+from lrnn_cli.fitting.fields import AnyField, ProductField, with_mean
 from lrnn_cli.fitting.linear_features import draw_features, solve_columns
 from lrnn_cli.fitting.separable import SeparableSystem
 from lrnn_cli.numerics.domains import Box
@@ -161,7 +161,7 @@ def solve_linear(
     sizes = (n_features,) if n_features else SIZES[d]
     if not (features == "separable" and separable):
         tries = (omega,) if omega else OMEGAS[d]
-        best = min((run.product(sizes[0], w), w) for w in tries if not (run.count and over()))[1]
+        best = min((run.product(sizes[0], w), w) for w in tries if not (solved.solution and over()))[1]
         yield record(f"{sizes[0]} features, omega {best:g}: held-out residual {solved.residual:.1e}", 0.2)
         if best == max(tries) and len(tries) > 1 and not solved.reached:
             solved.notes.append(
@@ -201,8 +201,7 @@ def solve_linear(
             f"the held-out residual stays at {solved.residual:.1e}: "
             "the system is singular or the solution is not smooth"
         )
-    if problem.pure_neumann and isinstance(solved.solution, ProductField):
-        solved.solution = _with_mean(problem, solved.solution)
+    solved.solution = with_mean(problem, solved.solution)
 
 
 class _Run:
@@ -290,11 +289,3 @@ class _Run:
         }  # fmt: skip
         self.solved.offer(solution, residual, about, self.target)
         return residual
-
-
-def _with_mean(problem: Problem, solution: ProductField) -> ProductField:
-    """Return the solution with the mean of the exact one where that is known, and mean 0 otherwise."""
-    points, weights = problem.domain.quadrature(10_000)
-    wanted = problem.exact(points) if problem.exact else torch.zeros(len(points), dtype=torch.float64)
-    mean = float((weights * (wanted - solution.jet(points).value)).sum() / weights.sum())
-    return solution.shifted(mean)

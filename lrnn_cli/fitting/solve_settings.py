@@ -37,7 +37,7 @@ class SolveSettings(BaseModel):
     steps: int | None = Field(
         None,
         ge=1,
-        description="most steps of training; 400 of lm without a time, 2000 of adam and lbfgs",
+        description="most steps of training; without a time 400 of lm, 2000 of adam and lbfgs",
     )
     enrich: bool = Field(True, description="add the singular functions of re-entrant corners")
     reference: Literal["auto", "chebyshev", "fd", "fem", "none"] = Field(

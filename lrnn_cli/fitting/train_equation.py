@@ -19,6 +19,7 @@ from lrnn_cli.errors import FitError
 from lrnn_cli.fitting.blocks import BlockRunner
 from lrnn_cli.fitting.catalog_network import PIECEWISE_LINEAR, CatalogNetwork, start_catalog_network
 from lrnn_cli.fitting.error_probe import ErrorProbe
+from lrnn_cli.fitting.fields import with_mean
 from lrnn_cli.fitting.solve_linear import Solved, SolveStep
 from lrnn_cli.models.catalog import build
 from lrnn_cli.models.contract import ModelConfig
@@ -33,7 +34,7 @@ from lrnn_cli.objectives.poisson import Problem
 
 ROWS_PER_PARAMETER = 1.5
 ROWS = (1024, 4096)  # fewest and most
-STEPS = {"adam": 2000, "lbfgs": 2000}
+STEPS, MANY = {"adam": 2000, "lbfgs": 2000}, 10**7
 RATE = 1e-2  # of Adam: networks of some hundred weights, full batches
 ADAM_EVERY = 10  # steps per record
 LBFGS_ITERATIONS = 10  # per record, at most
@@ -69,7 +70,7 @@ def train_network(
         target: relative residual of the training rows at which to stop.
         lr: peak rate of Adam; `RATE` when left out.
         collocation: kind of the points (`objectives.collocation`); Adam alone takes adaptive ones.
-        n_steps: steps of Adam, or iterations of L-BFGS.
+        n_steps: steps of Adam, or iterations of L-BFGS; 2000 if neither they nor a time are given.
         seed: of the initial weights.
         time_s: no step is begun after this many seconds.
         threads: of the CPU.
@@ -82,7 +83,7 @@ def train_network(
         FitError: when the loss is not finite.
     """
     began = time.perf_counter()
-    n_steps = n_steps or STEPS[method]
+    n_steps = n_steps or (STEPS[method] if time_s is None else MANY)  # a budget of time is one's own
     runner = BlockRunner(torch.device("cpu"), threads=threads)
     try:
         scales = measure_scales(problem, floor=TRAINING_FLOOR)
@@ -133,6 +134,7 @@ def train_network(
             "collocation": collocation, "adaptations": adaptations, "output_scale": network.scale,
         }  # fmt: skip
         solved.offer(network.field(problem), residual, about, target)
+        solved.solution = with_mean(problem, solved.solution)
         solved.reached = math.sqrt(best) <= target
     finally:
         runner.close()

@@ -62,6 +62,11 @@ class CoordinateModel(nn.Module):
         return 1.0
 
 
+def weight_bits(model: nn.Module) -> int:
+    """Return the size of all parameters in bits, in the precision that they have."""
+    return sum(8 * p.numel() * p.element_size() for p in model.parameters())
+
+
 def count_parameters(model: nn.Module) -> int:
     """Return the number of real numbers learned: a complex parameter counts twice."""
     return sum(p.numel() * (2 if p.is_complex() else 1) for p in model.parameters())

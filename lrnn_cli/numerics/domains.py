@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 from torch import Tensor
 
 from lrnn_cli.numerics import jets, polygons
@@ -64,16 +64,24 @@ class Box(Shape):
 
     def quadrature(self, n: int) -> tuple[Tensor, Tensor]:
         """Return about n nodes and their weights: Gauss-Legendre up to three dimensions, Sobol beyond."""
+        return self.heldout_quadrature(n, 1)
+
+    def heldout_quadrature(self, n: int, seed: int) -> tuple[Tensor, Tensor]:
+        """Return a rule whose Sobol points, beyond three dimensions, have this seed."""
         d = len(self.lower)
         if d > 3:
-            return self.heldout(n, 1), torch.full((n,), self.volume / n, dtype=torch.float64)
+            return self.heldout(n, seed), torch.full((n,), self.volume / n, dtype=torch.float64)
         rules = [
             gauss(max(2, round(n ** (1 / d))), a, b) for a, b in zip(self.lower, self.upper, strict=True)
         ]
         return product_rule(rules)
 
     def boundary(self, n: int) -> Boundary:
-        """Return about n points: Gauss nodes on the faces, Sobol points from four dimensions on."""
+        """Return about n points: Gauss nodes on the faces, Sobol points from five dimensions on."""
+        return self.heldout_boundary(n, 1)
+
+    def heldout_boundary(self, n: int, seed: int) -> Boundary:
+        """Return about n points, where they are Sobol points of this seed."""
         d = len(self.lower)
         parts = []
         for k in range(d):
@@ -84,7 +92,7 @@ class Box(Shape):
                 other = Box(
                     lower=tuple(self.lower[j] for j in rest), upper=tuple(self.upper[j] for j in rest)
                 )
-                face, weights = other.quadrature(max(1, n // (2 * d)))
+                face, weights = other.heldout_quadrature(max(1, n // (2 * d)), seed)
             for end, value in enumerate((self.lower[k], self.upper[k])):
                 points = face.new_full((len(face), d), value)
                 points[:, rest] = face
@@ -223,10 +231,27 @@ class Polygon(Shape):
     kind: Literal["polygon"] = "polygon"
     vertices: tuple[Vertex, ...] = polygons.L_SHAPE
 
+    _turned: bool = PrivateAttr(False)
+
     @model_validator(mode="after")
     def _check(self) -> Polygon:
-        object.__setattr__(self, "vertices", polygons.checked(self.vertices))
+        given = self.vertices
+        object.__setattr__(self, "vertices", polygons.checked(given))
+        self._turned |= self.vertices[1] != given[1]  # a model that holds one checks it again
         return self
+
+    def __eq__(self, other: object) -> bool:
+        """Compare the vertices, in whichever order they were given."""
+        return isinstance(other, Polygon) and self.vertices == other.vertices
+
+    def __hash__(self) -> int:
+        """Hash the vertices."""
+        return hash(self.vertices)
+
+    @property
+    def was_clockwise(self) -> bool:
+        """Tell whether the vertices were given in that order: sides count the other way then."""
+        return self._turned
 
     @property
     def sides(self) -> tuple[str, ...]:
@@ -266,13 +291,27 @@ class Polygon(Shape):
         return Boundary(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
     def mask(self, points: Tensor) -> Jet | None:
-        """Product of the distances from the edges of a convex polygon; none for others."""
+        """Product of the distances from the edges of a convex polygon; none for others.
+
+        An edge that goes on in the direction of the one before counts once with it: the square of a distance
+        would keep the slope at 0, too.
+
+        Args:
+            points: (n, 2).
+
+        Returns:
+            the jet of the product, or None.
+        """
         if self.reentrant():
             return None
         size = math.sqrt(self.volume)
         product = jets.constant(1.0, points)
         x, y = jets.coordinates(points)
-        for (ax, ay), (bx, by) in zip(self.vertices, self.vertices[1:] + self.vertices[:1], strict=True):
+        ends = self.vertices[1:] + self.vertices[:1]
+        for corner, (bx, by) in zip(polygons.corners(self.vertices), ends, strict=True):
+            ax, ay = corner.vertex
+            if abs(corner.angle - math.pi) < 1e-9:
+                continue
             length = math.hypot(bx - ax, by - ay) * size / 2
             a, b = points.new_tensor(-(by - ay) / length), points.new_tensor((bx - ax) / length)
             product = product * (x * a + y * b + (-(a * ax) - b * ay))

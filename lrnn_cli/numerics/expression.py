@@ -31,6 +31,7 @@ from lrnn_cli.numerics.jets import Jet
 LONGEST = 4000  # characters
 DEEPEST = 120  # levels of the syntax tree, and of brackets
 LARGEST_EXPONENT = 100.0
+_ROUGH = {"abs", "min", "max", "sqrt", "step", "sign", "log", "atan2", "r", "theta"}
 _CONSTANTS = {"pi": math.pi, "e": math.e}
 _COMPARE: dict[type, Callable[[Tensor, Tensor], Tensor]] = {
     ast.Lt: torch.lt,
@@ -51,6 +52,7 @@ class Expression:
         text: as the user wrote it.
         n_inputs: d, time included.
         n_time: 1 where the first coordinate is time.
+        smooth: it has no kinks, jumps and roots by the look of it; it may have poles.
     """
 
     text: str
@@ -58,6 +60,7 @@ class Expression:
     _closure: Closure
     _names: frozenset[str]
     n_time: int = 0
+    smooth: bool = True
 
     def __call__(self, points: Tensor) -> Tensor:
         """Return the values (n,) at points (n, d), float64."""
@@ -135,6 +138,7 @@ class _Compiler:
         known = set(_coordinate_names(n_inputs, n_time)) | {"r"} | plane
         self.variables = known - set(parameters)
         self.used: set[str] = set()
+        self.smooth = True
 
     def compile(self) -> Expression:
         text = self.text
@@ -155,7 +159,7 @@ class _Compiler:
         except (ValueError, MemoryError, RecursionError):
             raise ConfigError(f"{self.name}: nested too deeply") from None
         closure = self._build(tree.body, 0)
-        return Expression(text, self.n_inputs, closure, frozenset(self.used), self.n_time)
+        return Expression(text, self.n_inputs, closure, frozenset(self.used), self.n_time, self.smooth)
 
     def _check_characters(self) -> None:
         depth = 0
@@ -193,9 +197,11 @@ class _Compiler:
             case ast.BinOp():
                 return self._binary(node, depth)
             case ast.Compare():
+                self.smooth = False
                 condition = self._condition(node, depth)
                 return lambda env: condition(env).to(torch.float64)
             case ast.IfExp(test=test, body=body, orelse=orelse):
+                self.smooth = False
                 choose, yes, no = (
                     self._condition(test, depth),
                     self._build(body, depth + 1),
@@ -230,6 +236,7 @@ class _Compiler:
             hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
             raise self._refuse(node, f"unknown name {name[:40]!r}; {hint}")
         self.used.add(name)
+        self.smooth &= name not in _ROUGH
         return lambda env: env[name]
 
     def _binary(self, node: ast.BinOp, depth: int) -> Closure:
@@ -248,14 +255,20 @@ class _Compiler:
         raise self._refuse(node, f"operator {type(node.op).__name__} not allowed; there are + - * / ^")
 
     def _power(self, node: ast.BinOp, left: Closure, right: Closure) -> Closure:
-        if {n.id for n in ast.walk(node.right) if isinstance(n, ast.Name)} & self.variables:
+        if self._varies(node.right):
+            self.smooth &= not self._varies(node.left)
             log, exp = FUNCTIONS["log"][1], FUNCTIONS["exp"][1]
             return lambda env: exp(_product(right(env), log(left(env))))
         exponent = right({})
         p = float(exponent.value if isinstance(exponent, Jet) else exponent)
         if not abs(p) <= LARGEST_EXPONENT:
             raise self._refuse(node.right, f"exponent {p:g}; at most {LARGEST_EXPONENT:g} is allowed")
+        self.smooth &= p == round(p) or not self._varies(node.left)
         return lambda env: power(left(env), p)
+
+    def _varies(self, node: ast.expr) -> bool:
+        """Tell whether a part of the expression depends on the point."""
+        return bool({n.id for n in ast.walk(node) if isinstance(n, ast.Name)} & self.variables)
 
     def _call(self, node: ast.Call, depth: int) -> Closure:
         if not isinstance(node.func, ast.Name):
@@ -271,6 +284,7 @@ class _Compiler:
         n_arguments, function = FUNCTIONS[name]
         if node.keywords or len(node.args) != n_arguments:
             raise self._refuse(node, f"{name} takes {n_arguments} argument{'s' * (n_arguments > 1)}")
+        self.smooth &= name not in _ROUGH or not any(self._varies(argument) for argument in node.args)
         arguments = [self._build(argument, depth + 1) for argument in node.args]
         if n_arguments == 1:
             return lambda env: function(arguments[0](env))

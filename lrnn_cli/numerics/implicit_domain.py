@@ -8,7 +8,6 @@ h / |n_x| or h / |n_y|. Quadrature takes Gauss nodes on the pieces inside of lin
 from __future__ import annotations
 
 import math
-import re
 from functools import lru_cache
 from typing import Literal
 
@@ -28,7 +27,6 @@ _COARSE = 200  # lines per axis for a first look
 _FINE = 2000  # for the extent
 _SEED = 1
 _FLAT = 1e-3  # smallest slope on the boundary of a function fit for a mask, in parts of a typical one
-_ROUGH = {"abs", "min", "max", "sqrt", "if", "step", "sign", "r", "theta"}  # no mask: kinks or poles inside
 
 
 class Implicit(Shape):
@@ -100,9 +98,9 @@ class Implicit(Shape):
 
     def mask(self, points: Tensor) -> Jet | None:
         """-φ over the root of the area; none where φ has kinks or is no simple zero on the boundary."""
-        if _ROUGH & set(re.findall(r"[a-z_]+", self.expression.lower())):
-            return None
         level = _compiled(self.expression)
+        if not level.smooth:
+            return None
         where = self.boundary(_COARSE)
         slope = level.jet(where.points).gradient.norm(dim=0)
         size = math.sqrt(self.volume)

@@ -36,6 +36,22 @@ class Shape(BaseModel):
             found.append(points[self.inside(points)])
         return torch.cat(found)[:n]
 
+    def heldout_quadrature(self, n: int, seed: int) -> tuple[Tensor, Tensor]:
+        """Return a rule for measuring: where `quadrature` draws its points, others for another seed."""
+        return self.quadrature(n)
+
+    def heldout_boundary(self, n: int, seed: int) -> Boundary:
+        """Return boundary points for measuring: where `boundary` draws them, others for another seed."""
+        return self.boundary(n)
+
+    def quadrature(self, n: int) -> tuple[Tensor, Tensor]:
+        """Return about n nodes (m, d) and their weights (m,)."""
+        raise TypeError(f"{type(self).__name__} defines no quadrature")
+
+    def boundary(self, n: int) -> Boundary:
+        """Return about n points of the boundary."""
+        raise TypeError(f"{type(self).__name__} defines no boundary")
+
     def bounds(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Return lower and upper corner of the bounding box."""
         raise TypeError(f"{type(self).__name__} defines no bounds")

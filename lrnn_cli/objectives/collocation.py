@@ -146,7 +146,12 @@ def collocate(
         parts = [through_mask(problem, parts[0])]
     else:
         share = BOUNDARY_SHARE * math.sqrt(n) if problem.n_inputs <= 2 else 0.6 * n
-        rows, dirichlet = problem.boundary(domain.boundary(round(share) + (heldout_seed is not None) * 7))
+        where = (
+            domain.boundary(round(share))
+            if heldout_seed is None
+            else domain.heldout_boundary(round(share) + 7, heldout_seed)
+        )
+        rows, dirichlet = problem.boundary(where)
         slope = scales.boundary * math.sqrt(problem.lowest_eigenvalue())
         size = torch.where(dirichlet, scales.boundary, slope)
         parts.append(rows.scaled(1.0 / (size * math.sqrt(len(rows)))))

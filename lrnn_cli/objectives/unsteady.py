@@ -32,6 +32,7 @@ from lrnn_cli.objectives.poisson import (
     Problem,
     ProblemConfig,
     compile_problem,
+    exact_notes,
     find_conditions,
     require_finite,
 )
@@ -205,8 +206,10 @@ def _examined(problem: UnsteadyProblem) -> UnsteadyProblem:
             require_finite(name, expression(inside), inside)
     if bool((a < 0).any()):
         raise ConfigError("a: expected no negative values in the domain")
-    rows, _ = problem.boundary(domain.boundary(N_CHECK // 4))
+    where = domain.boundary(N_CHECK // 4)
+    rows, _ = problem.boundary(where)
     require_finite("initial or boundary data", rows.target, rows.points)
+    notes += exact_notes(problem, inside, where)
     if bool((a == 0).any()):
         notes.append("a vanishes: where it does on the boundary, only inflow has a condition")
     size = max(float(rows.target.abs().max()), float(source.abs().max()) / problem.lowest_eigenvalue())

@@ -123,7 +123,11 @@ def plan_sound(
 
     n = signal.shape[0]
     plan = plan_part(signal)
-    count = segment_count(signal, spectrum, plan.n_params) if segments == "auto" else segments
+    count = (
+        min(segment_count(signal, spectrum, plan.n_params), fit.steps or n)
+        if segments == "auto"
+        else segments
+    )
     if count == 1:
         return replace(plan, notes=(*plan.notes, *_note_on_times(n, fit)))
     try:

@@ -13,7 +13,7 @@ from lrnn_cli.fitting.blocks import BlockRunner
 from lrnn_cli.fitting.checkpoint import Fitted
 from lrnn_cli.fitting.predict import predict
 from lrnn_cli.fitting.settings import FitSettings
-from lrnn_cli.models.contract import count_parameters
+from lrnn_cli.models.contract import count_parameters, weight_bits
 from lrnn_cli.numerics import audio_metrics, metrics
 from lrnn_cli.numerics.coords import Grid
 from lrnn_cli.numerics.speech_metrics import check_speech, speech_measures
@@ -126,7 +126,7 @@ class AudioTask:
             "gain": gain,
             "clipped_samples": n_clipped,
             "output_subtype": subtype,
-            "bits_per_sample": 32 * n_params / target.size,
+            "bits_per_sample": weight_bits(fitted.model) / target.size,
             "convention": CONVENTION,
         }
         shown = f"{record['psnr_db']:.2f} dB" if np.isfinite(record["psnr_db"]) else "exact"

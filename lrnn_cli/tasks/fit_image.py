@@ -11,7 +11,7 @@ from lrnn_cli.fitting.blocks import BlockRunner
 from lrnn_cli.fitting.checkpoint import Fitted
 from lrnn_cli.fitting.predict import predict
 from lrnn_cli.fitting.settings import FitSettings
-from lrnn_cli.models.contract import count_parameters
+from lrnn_cli.models.contract import count_parameters, weight_bits
 from lrnn_cli.numerics import metrics
 from lrnn_cli.numerics.coords import Grid
 from lrnn_cli.pictures.image import draw_fit
@@ -68,7 +68,7 @@ class ImageTask:
             "mse": metrics.mse(values, target=target),
             "max_error": metrics.max_error(values, target=target),
             "lossless_after_rounding": bool(np.array_equal(quantise(values, dtype), quantise(target, dtype))),
-            "bits_per_pixel": 32 * n_params / (target.shape[0] * target.shape[1]),
+            "bits_per_pixel": weight_bits(fitted.model) / (target.shape[0] * target.shape[1]),
             "data_range": peak,
             "convention": CONVENTION.format(peak=peak),
         }

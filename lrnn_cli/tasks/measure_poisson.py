@@ -18,6 +18,7 @@ HELDOUT_SEED = 90_210
 N_HELDOUT = 600
 N_QUADRATURE = 4900
 N_BOUNDARY = 600
+N_PER_FACE = 200  # beyond three dimensions
 _GRID = {1: 1001, 2: 101, 3: 41}
 N_SCATTER = 4096
 
@@ -100,7 +101,7 @@ def measure(problem: Problem, solution: Field, samples: Samples) -> dict[str, An
     rows = problem.interior(heldout)
     mismatch = rows.apply(solution.jet(heldout)) - rows.target
     scale = measure_scales(problem).equation
-    points, weights = domain.quadrature(N_QUADRATURE)
+    points, weights = domain.heldout_quadrature(N_QUADRATURE, HELDOUT_SEED + 2)
     at_nodes = sample_points(problem, solution, points)
 
     def norm(values: Tensor) -> float:
@@ -136,7 +137,9 @@ def measure(problem: Problem, solution: Field, samples: Samples) -> dict[str, An
 
 def _boundary_error(problem: Problem, solution: Field) -> float:
     """Return the largest deviation from the boundary data, values or slopes, over sample points."""
-    rows, _ = problem.boundary(problem.domain.boundary(N_BOUNDARY))
+    d = problem.n_inputs
+    n = N_BOUNDARY if d <= 3 else N_PER_FACE * 2 * d
+    rows, _ = problem.boundary(problem.domain.heldout_boundary(n, HELDOUT_SEED + 3))
     return float((rows.apply(solution.jet(rows.points)) - rows.target).abs().max())
 
 

@@ -3,8 +3,8 @@
 The network is a function of continuous time. A rate below that of the file would fold high tones down, so
 the network is then evaluated at a multiple of the rate and low-passed. A rate above it adds no detail: what
 lies beyond the original Nyquist frequency is the network's own guess, and its energy is measured and
-reported, up to half the new rate: what the network makes beyond folds down unseen. Values at a higher rate are
-those of the function itself, as a filter would make errors larger than those of a good fit.
+reported, up to half the new rate: what the network makes beyond folds down unseen. Values at a higher rate
+are those of the function itself, since a filter would make errors larger than those of a good fit.
 """
 
 from __future__ import annotations

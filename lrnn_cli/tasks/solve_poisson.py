@@ -31,6 +31,7 @@ from lrnn_cli.tasks.reference_poisson import Reference, check_reference, referen
 UNTIL_LSTSQ = 1e-11
 UNTIL_TRAINED = 1e-7
 LINEAR_DIMENSIONS = 3
+MOST_NODES = 4097**2  # of the output: about 2 GB of files
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,10 @@ class PoissonTask:
             )
         if self.solver == "lm" and not LM_DIMENSIONS[0] <= d <= LM_DIMENSIONS[1]:
             raise ConfigError(f"--solver lm: expected at most {LM_DIMENSIONS[1]} dimensions, got {d}")
+        if settings.grid and d <= 3 and settings.grid**d > MOST_NODES:
+            raise ConfigError(
+                f"--grid {settings.grid}: {settings.grid**d} nodes in {d} dimensions, at most {MOST_NODES}"
+            )
         check_reference(self.problem, settings.reference)
         if settings.collocation == "adaptive" and self.solver == "lbfgs":
             raise ConfigError(
@@ -235,7 +240,8 @@ class PoissonTask:
         if against is not None:
             known = against["rel_l2"] if against["rel_l2"] is not None else against["difference"]
             word = "error" if against["rel_l2"] is not None else "difference"
-            parts.append(f"{against['name']} {word} {known:.1e} in {against['seconds'] * 1e3:.1f} ms")
+            told = "0 everywhere" if known is None else f"{word} {known:.1e}"
+            parts.append(f"{against['name']} {told} in {against['seconds'] * 1e3:.1f} ms")
         return ", ".join(parts)
 
     def files(self, solved: SolvedProblem) -> dict[str, bytes]:

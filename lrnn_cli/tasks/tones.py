@@ -1,9 +1,9 @@
 """The tones that an LRNN fitted to a sound has learned: first-layer frequencies and their combinations.
 
-Term m of factor j of neuron l has the argument omega w_mlj (W_lj t + b_lj): with t over [-1, 1] for T seconds a
-tone of omega |w W| / (π T) Hz. A product of D such factors holds every sum and difference of their frequencies
-(Lemma 2 of Maharaj and Nair, ICLR 2026): up to (3^D - 1) / 2 of them for one term each, where each factor may
-also be left out. Components that are not made of sines have no tones.
+Term m of factor j of neuron l has the argument omega w_mlj (W_lj t + b_lj): with t over [-1, 1] for T
+seconds a tone of omega |w W| / (π T) Hz. A product of D such factors holds every sum and difference of their
+frequencies (Lemma 2 of Maharaj and Nair, ICLR 2026): up to (3^D - 1) / 2 of them for one term each, where
+each factor may also be left out. Components that are not made of sines have no tones.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Tone = tuple[float, float]
 
 
 def combination_tones(factors: list[list[Tone]]) -> list[Tone]:
-    """Return the sums and differences of frequencies in a product of factors 1 + Σ s cos, the strongest first.
+    """Return sums and differences of the frequencies in a product of factors 1 + Σ s cos, strongest first.
 
     The term that takes one tone of each factor in a set S has |S| - 1 signs free: tones |±f_1 ± f_2 …| of
     strength Π_{j in S} s_j / 2^(|S| - 1).

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from lrnn_cli.cli.app import main
 from lrnn_cli.cli.problem_flags import parse_domain
@@ -185,6 +186,55 @@ def test_warnings_are_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert "disagree at (0, 0)" in err
 
 
+def test_the_zero_solution(capsys: pytest.CaptureFixture[str]) -> None:
+    for number, given in enumerate((["--f", "0"], ["--manufacture", "0"])):
+        code, out, err = run(capsys, *given, *QUICK, "-o", f"zero{number}")
+        assert code == 0, err
+        assert "chebyshev 0 everywhere in" in out
+        metrics = json.loads(Path(f"zero{number}", "metrics.json").read_text())["metrics"]
+        assert metrics["rel_l2"] is None and metrics["reference"]["difference"] is None
+
+
+@pytest.mark.parametrize(
+    ("problem", "kept"),
+    [
+        (["--problem", "l-shape", "--manufacture", "x^2*y"], {"exact": "x^2*y", "f": None}),
+        (["--problem", "heat", "--manufacture", "t*x"], {"exact": "t*x", "f": None, "initial": None}),
+        (["--problem", "high-frequency", "--f", "1"], {"exact": None, "f": "1"}),
+        (["--problem", "l-shape", "--f", "1", "--exact", "y"], {"exact": "y", "f": "1"}),
+    ],
+)
+def test_a_flag_takes_away_what_it_makes_wrong(
+    capsys: pytest.CaptureFixture[str], problem: list[str], kept: dict[str, str | None]
+) -> None:
+    found = yaml.safe_load(run(capsys, *problem, "--print-config")[1])["problem"]
+    assert {key: found.get(key) for key in kept} == kept
+
+
+def test_a_manufactured_solution_takes_conditions_of_a_file_that_follow_it(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    sides = {"x0": {"neumann": "exact"}, "x1": {"dirichlet": "3"}}
+    (tmp_path / "p.yaml").write_text(yaml.safe_dump({"problem": {"f": "7", "exact": "1", "boundary": sides}}))
+    out = run(capsys, "--config", "p.yaml", "--manufacture", "x*y", "--print-config")[1]
+    found = yaml.safe_load(out)["problem"]
+    assert (found.get("f"), found["exact"]) == (None, "x*y")
+    assert {s: {k: v for k, v in c.items() if v} for s, c in found["boundary"].items()} == {"x0": sides["x0"]}
+
+
+@pytest.mark.parametrize("solver", ["lm", "adam", "lbfgs", "lstsq"])
+def test_pure_neumann_problems_have_their_mean_fixed_by_every_solver(
+    capsys: pytest.CaptureFixture[str], solver: str
+) -> None:
+    wave = ["--manufacture", "cos(pi*x)*cos(pi*y) + 2", "--neumann", "exact", "--grid", "21", "--json"]
+    steps = [] if solver == "lstsq" else ["--steps", "20"]
+    code, _, err = run(capsys, *wave, "--solver", solver, "--rank", "12", *steps, "-o", solver)
+    assert code == 0, err
+    u = np.load(f"{solver}/solution.npz")["u"]
+    rim = np.r_[0.5, np.ones(19), 0.5] / 20
+    assert float(rim @ u @ rim) == pytest.approx(2, abs=0.02)
+
+
 def test_settings_survive_the_round_trip(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     args = ["--problem", "high-frequency", "--k", "4", "--seed", "3"]
     code, out, _ = run(capsys, *args, "--print-config")
@@ -254,6 +304,7 @@ def test_no_run_is_overwritten_unasked(capsys: pytest.CaptureFixture[str]) -> No
         (["--f", "1", "--until", "-1"], "until"),
         (["--f", "1", "--dim", "5", "--solver", "lstsq"], "too many"),
         (["--f", "1", "-o", "-"], "give a folder"),
+        (["--f", "1", "--dim", "3", "--grid", "1024"], "--grid 1024: 1073741824 nodes in 3 dimensions"),
         (["--f", "1", "--solver", "lm", "--rank", "5000"], "lower --rank"),
         (["--f", "1", "--model", "sirenn"], "did you mean 'siren'"),
         (["--f", "1", "--model", "siren", "--solver", "lstsq"], "--model: --solver lstsq chooses its own"),

@@ -114,6 +114,18 @@ def test_a_stop_before_the_first_solution_is_an_error_and_later_none() -> None:
     found = problem(exact=WAVE)
     solved, _ = solve(found, should_stop=lambda: True)
     assert solved.solution is not None, "the first system is always solved"
+    solved, calls = Solved(), 0
+
+    def at_once() -> bool:
+        nonlocal calls
+        calls += 1
+        return True
+
+    run = solve_linear(
+        found, solved, target=0.0, enrichment=Enrichment(), features="product", should_stop=at_once
+    )
+    events = [step.event for step in run]
+    assert len(events) == 1 and "omega 4" in str(events[0]), "the first omega alone was tried"
 
 
 def test_systems_that_cannot_be_solved() -> None:

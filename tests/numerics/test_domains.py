@@ -92,3 +92,25 @@ def test_other_shapes_that_are_none() -> None:
         Annulus(inner=2.0, outer=1.0)
     with pytest.raises(ValidationError):
         Disc(radius=-1.0)
+
+
+def test_a_vertex_amid_an_edge_changes_no_mask() -> None:
+    """The square of a distance would keep the slope at 0 there."""
+    plain = Polygon(vertices=((0, 0), (2, 0), (2, 1), (0, 1)))
+    more = Polygon(vertices=((1, 0), (2, 0), (2, 1), (0, 1), (0, 0.5), (0, 0)))
+    points = plain.heldout(50, 0)
+    one, two = plain.mask(points), more.mask(points)
+    assert one is not None and two is not None
+    torch.testing.assert_close(two.value, one.value)
+    torch.testing.assert_close(two.gradient, one.gradient)
+
+
+def test_rules_for_measuring_share_no_random_points_with_those_for_solving() -> None:
+    high = Box(lower=(0.0,) * 5, upper=(1.0,) * 5)
+    trained = {tuple(p) for p in high.quadrature(200)[0].tolist()}
+    measured, weights = high.heldout_quadrature(400, 7)
+    assert not trained & {tuple(p) for p in measured.tolist()} and float(weights.sum()) == pytest.approx(1)
+    edge = {tuple(p) for p in high.boundary(300).points.tolist()}
+    assert not edge & {tuple(p) for p in high.heldout_boundary(300, 7).points.tolist()}
+    plane = Box()
+    assert torch.equal(plane.heldout_quadrature(100, 7)[0], plane.quadrature(100)[0])

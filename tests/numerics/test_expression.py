@@ -127,3 +127,15 @@ def test_no_text_does_anything_but_evaluate_or_be_refused(text: str) -> None:
         return
     assert expression(POINTS).shape == (len(POINTS),)
     assert expression.jet(POINTS).gradient.shape == (2, len(POINTS))
+
+
+@pytest.mark.parametrize(
+    ("text", "smooth"),
+    [
+        ("x^2*sin(y) - 2^0.5 + sqrt(2)", True), ("2^x", True), ("1/(1 + x^2)", True), ("abs(3)*x", True),
+        ("x^0.5", False), ("(x^2 + y^2)^(1/2)", False), ("abs(x)", False), ("x > 0", False), ("r", False),
+        ("x if y > 0 else y", False), ("x^y", False), ("min(x, 2)", False), ("theta", False),
+    ],
+)  # fmt: skip
+def test_kinks_and_roots_are_seen(text: str, smooth: bool) -> None:
+    assert compile_expression(text, 2).smooth is smooth

@@ -46,6 +46,9 @@ def test_the_mask_vanishes_on_the_boundary_and_needs_a_smooth_function() -> None
     inside = ELLIPSE.mask(ELLIPSE.heldout(100, 0))
     assert inside is not None and bool((inside.value > 0).all())
     assert CIRCLE.mask(CIRCLE.heldout(3, 0)) is None
+    for rough in ("(x^2 + y^2)^0.5 - 1", "(x^2 + y^2)^(1/2) - 1", "x^2 + y^2 - 1 + (x > 2)"):
+        domain = Implicit(lower=(-1.5, -1.5), upper=(1.5, 1.5), expression=rough)
+        assert domain.mask(domain.heldout(3, 0)) is None, rough
     flat = Implicit(expression="(x^2 + y^2 - 1)^3", lower=(-1.5, -1.5), upper=(1.5, 1.5))
     assert flat.mask(flat.heldout(3, 0)) is None
 

@@ -7,6 +7,7 @@ import torch
 
 from lrnn_cli.errors import ConfigError
 from lrnn_cli.numerics.domains import Box, Disc, Polygon
+from lrnn_cli.numerics.implicit_domain import Implicit
 from lrnn_cli.objectives.collocation import collocate, measure_scales
 from lrnn_cli.objectives.named_problems import NAMED, named_problem
 from lrnn_cli.objectives.poisson import Problem, ProblemConfig, compile_problem
@@ -68,6 +69,46 @@ def test_what_is_said() -> None:
     assert float(neumann.source_term(torch.zeros(1, 2, dtype=torch.float64))) == pytest.approx(0, abs=1e-12)
     compatible = problem(exact="cos(pi*x)", boundary={"all": {"neumann": "exact"}})
     assert "compatible" not in " ".join(compatible.notes)
+    ring = Implicit(lower=(-1.5, -1.5), upper=(1.5, 1.5), expression="x^2 + y^2 - 1")
+    round_one = problem(domain=ring, f="2", boundary={"all": {"neumann": "-1"}})
+    assert "compatible" not in " ".join(round_one.notes)
+
+
+def test_incompatible_neumann_data_shift_a_derived_source_too() -> None:
+    found = problem(exact="cos(pi*x)", boundary={"all": {"neumann": "1"}})
+    assert "4 is taken from f; the exact solution is none of that problem" in " ".join(found.notes)
+    points, weights = found.domain.quadrature(2000)
+    assert float((found.source_term(points) * weights).sum()) == pytest.approx(-4, rel=1e-9)
+
+
+def test_corners_and_edges_where_one_side_is_from_the_exact_solution() -> None:
+    plane = problem(exact="x*y", boundary={"x0": {"dirichlet": "5"}})
+    assert "x0 and y0 disagree at (0, 0): 5 and 0" in " ".join(plane.notes)
+    cube = Box(lower=(0, 0, 0), upper=(1, 1, 1))
+    found = problem(domain=cube, f="1", boundary={"z1": {"dirichlet": "x"}, "all": {"dirichlet": "0"}})
+    assert "x1 and z1 disagree at (1, 0, 1): 0 and 1" in " ".join(found.notes)
+    assert problem(domain=cube, exact="x*y*z").notes == ()
+
+
+def test_an_exact_solution_of_another_problem_is_told() -> None:
+    assert problem(f="-2*y", exact="x^2*y").notes == ()
+    (equation,) = problem(f="1", exact="x^2*y").notes
+    assert "the exact solution misses the equation by up to 3: errors against it say little" in equation
+    (data,) = problem(exact="x*y", boundary={"all": {"dirichlet": "x*y + 0.5"}}).notes
+    assert "misses the Dirichlet data by up to 0.5" in data
+    unsteady = ProblemConfig(
+        exact="exp(-t)*x", time_to=1.0, domain=Box(lower=(0,), upper=(1,)), f="0", initial="exact"
+    )
+    assert "misses the equation" in compile_equation(unsteady).notes[0]
+
+
+def test_clockwise_polygons_say_how_their_edges_count() -> None:
+    domain = Polygon(vertices=((0, 0), (0, 1), (2, 1), (2, 0)))
+    sides = {"edge1": {"dirichlet": "1"}, "all": {"dirichlet": "1"}}
+    assert "edge1 runs from (0, 0) to (2, 0)" in " ".join(problem(domain=domain, f="1", boundary=sides).notes)
+    assert problem(domain=domain, f="1").notes == ()
+    turned = Polygon(vertices=domain.vertices)
+    assert not turned.was_clockwise and turned == domain
 
 
 def test_constant_of_the_bound() -> None:

@@ -191,15 +191,17 @@ def test_streams_without_a_length_are_read_to_their_end():
 def test_whole_files_of_more_than_two_gibibytes_and_cut_ones(tmp_path):
     """Lengths that programs write into pipes are taken for lengths where the file is that long."""
     length, path = 0x80000000, tmp_path / "long.wav"
-    with path.open("wb") as stream:
+    with path.open("w+b") as stream:
         stream.write(file_of(noise())[:40] + length.to_bytes(4, "little"))
         stream.truncate(44 + length)  # a hole: no space on the disk
+        stream.seek(0)
         assert check_container(stream, "a") == []
         stream.truncate(4096)
     with path.open("r+b") as stream:
         assert "does not state the length" in check_container(stream, "a")[0]
         stream.seek(40)
         stream.write((length + 2).to_bytes(4, "little"))
+        stream.seek(0)
         with pytest.raises(InputError, match="cut short: the header announces 2147483694 bytes"):
             check_container(stream, "a")
 

@@ -127,7 +127,7 @@ def test_segments_come_with_length_and_with_what_there_is_to_follow():
     noise = sound(np.random.default_rng(0).uniform(-1, 1, 8000))
     plan = plan_sound(noise, ModelChoice(params=1000), FIT)
     assert 0.6 * 8000 < plan.n_params <= 8100
-    assert plan.segments == cut(8000, len(plan.segments), 160) and "segments of" in plan.notes[0]
+    assert plan.segments == cut(8000, len(plan.segments), 160) and "segments of" in plan.notes[-1]
     long = plan_sound(sound(np.ones(2 * LARGEST_SEGMENT + 5)), SMALL, FIT)
     assert len(long.segments) == 3
     alone = plan_sound(sound(np.ones(2 * LARGEST_SEGMENT)), SMALL, FIT, 1)

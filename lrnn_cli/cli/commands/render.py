@@ -29,8 +29,9 @@ Output = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="By its suffix a PNG, JPEG, WebP, BMP or TIFF file, of a sound WAV, FLAC, OGG, Opus, MP3 or AIFF, "
-        "of a solution NPZ, CSV, VTI or PNG; - for stdout; else RUN/render-WxH.png, RUN/render-48000Hz.wav.",
+        help="By its suffix a PNG, JPEG, WebP, BMP or TIFF file, of a sound WAV, FLAC, OGG, Opus, MP3 or "
+        "AIFF, of a solution NPZ, CSV, VTI or PNG; - for stdout; else RUN/render-WxH.png, "
+        "RUN/render-48000Hz.wav.",
         show_default=False,
         rich_help_panel=o.OUTPUT,
     ),
