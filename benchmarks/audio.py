@@ -6,11 +6,11 @@ Every run is the real command, `lrnn fit-audio CLIP --segments 1 --threads 1`, i
 Learning rate and first frequency of each model are chosen on each clip: every model has as many trials as the
 others (`TRIALS`, seed 1000), of `--tune-seconds` each; a frequency is a factor on pi T times the clip's
 spectral centroid, which up to 16,000 rad is what the command suggests for LRNN. Short trials favour other
-settings than long runs: the two best of LRNN are run at full length with seed 0, and so are, for SIREN and
-SPDER, two lower rates at the frequency of their best trial (`LONG_RATES`), since the rates that win a short
-trial, whose schedule falls sooner, leave them dead in a long run, to be started afresh; with `--no-guard`, so
-that a slow start is waited for. The best long run of a model, of all that are stored with seed 0, gives the
-settings for all seeds; of the two baselines only the better one of a clip is run with more than seed 0.
+settings than long runs, whose schedule falls later: lower rates at the frequency of the best trial
+(`LONG_RATES`) are run at full length with seed 0, SIREN and SPDER with `--no-guard`, so that a slow start is
+waited for: with the rates that won the short trials they were dead and started afresh. The best long run of a
+model, of all that are stored with seed 0, gives the settings for all seeds; of the two baselines only the
+better one of a clip is run with more than seed 0.
 
 The MSE is that of the saved checkpoint over all samples at peak 1; the time to 1e-4 is read from the training
 log (running mean of the batches before each step). With `--jobs 2` two runs share the machine, one thread
@@ -54,9 +54,18 @@ TRIALS: dict[str, tuple[tuple[float, float], ...]] = {
     "spder": ((3e-4, 0.4), (3e-4, 1.0), (1e-4, 1.0), (1e-4, 0.4), (1e-3, 0.4), (3e-4, 0.2),
               (3e-4, 0.1), (3e-4, 0.05)),
 }  # fmt: skip
-# at full length, with the frequency of the best trial
-LONG_RATES: dict[str, tuple[float, ...]] = {"siren": (2e-4, 1e-4), "spder": (1e-4, 5e-5)}
-LONG_TRIALS = 2  # of the others: the best trials as they are
+# at full length, with the frequency of the best trial: rate (None: that of the trial), and the recipe
+LONG: dict[str, tuple[tuple[float | None, str], ...]] = {
+    "lrnn": ((None, "usual"), (1e-3, "small"), (5e-4, "small")),
+    "siren": ((2e-4, "usual"),),
+    "spder": ((2e-4, "usual"), (1e-4, "usual"), (1e-4, "small")),
+}
+SETTINGS = ("lr", "factor", "omega_first", "guard", "recipe")
+RECIPES: dict[str, tuple[str, ...]] = {
+    "usual": (),
+    "small": ("--batch-points", "1024", "--schedule", "cos:0.02"),
+    "narrow": ("--batch-points", "1024", "--schedule", "cos:0.02", "--dbar", "2"),  # LRNN alone
+}
 Run = dict[str, Any]
 
 
@@ -75,7 +84,8 @@ def centroid_omega(clip: str) -> float:
 def key(run: Run) -> tuple[Any, ...]:
     """What tells one run from the others."""
     names = ("clip", "model", "params", "seconds", "lr", "seed")
-    return (*(run[name] for name in names), f"{run['omega_first']:.4g}", run.get("guard", True))
+    own = (run.get("guard", True), run.get("recipe", "usual"))
+    return (*(run[name] for name in names), f"{run['omega_first']:.4g}", *own)
 
 
 def first_second(log: list[dict[str, Any]], psnr_db: float) -> float | None:
@@ -90,7 +100,8 @@ def measure(run: Run) -> Run:
             "fit-audio", run["clip"], "--model", run["model"], "--params", run["params"],
             "--time", f"{run['seconds']}s", "--segments", "1", "--threads", "1", "--lr", str(run["lr"]),
             "--omega-first", f"{run['omega_first']:.6g}", "--seed", str(run["seed"]),
-            *(() if run.get("guard", True) else ("--no-guard",)), "-o", f"{folder}/run", "--json", "-qq",
+            *(() if run.get("guard", True) else ("--no-guard",)),
+            *RECIPES[run.get("recipe", "usual")], "-o", f"{folder}/run", "--json", "-qq",
         )  # fmt: skip
         if done.returncode:
             return {**run, "mse": math.inf, "failed": done.stderr.strip()}
@@ -149,11 +160,13 @@ def best(trials: list[Run], count: int = 1) -> list[Run]:
 
 def long_settings(model: str, trials: list[Run]) -> list[Run]:
     """Rate, frequency and guard to be run at full length, after the trials."""
-    names = ("lr", "factor", "omega_first")
-    if model not in LONG_RATES:
-        return [{name: one[name] for name in names} for one in best(trials, LONG_TRIALS)]
-    first = {name: best(trials)[0][name] for name in names}
-    return [{**first, "lr": rate, "guard": False} for rate in LONG_RATES[model]]
+    first = best(trials)[0]
+    kept = {name: first[name] for name in ("factor", "omega_first")}
+    guard = {} if model == "lrnn" else {"guard": False}
+    return [
+        {**kept, "lr": rate or first["lr"], **guard, **({} if recipe == "usual" else {"recipe": recipe})}
+        for rate, recipe in LONG[model]
+    ]
 
 
 def worth_seeds(pair: tuple[str, str], chosen: dict[tuple[str, str], Run]) -> bool:
@@ -247,7 +260,7 @@ def main(argv: list[str] | None = None) -> None:
         }  # fmt: skip
 
     def long(pair: tuple[str, str], setting: Run, seed: int) -> Run:
-        kept = {name: setting[name] for name in ("lr", "factor", "omega_first", "guard") if name in setting}
+        kept = {name: setting[name] for name in SETTINGS if name in setting}
         clip, model = pair
         return {
             "clip": clip,

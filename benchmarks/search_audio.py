@@ -34,6 +34,7 @@ CLIPS = {  # file, start and duration in seconds
     "reader": ("sample_data/speech_librivox16k.wav", 1.0, 2.0),
 }
 HOPELESS_DB = 3.0
+SIREN_PASSES = 1.25
 # The model, then what differs from its defaults: `times_omega` multiplies the frequency that the clip's
 # spectrum suggests, `steady_omega` and `spread` change the first layer, `fit` the training, the rest the
 # model.
@@ -43,7 +44,9 @@ TRIALS: dict[str, tuple[str, dict[str, Any]]] = {
     "lrnn batch 1024": ("lrnn", {"fit": {"batch_points": 1024}}),
     "lrnn lr 2e-3": ("lrnn", {"fit": {"lr": 2e-3}}),
     "lrnn depth 4": ("lrnn", {"depth": 4}),
+    "lrnn depth 2": ("lrnn", {"depth": 2}),
     "lrnn dbar 2": ("lrnn", {"dbar": 2}),
+    "lrnn dbar 8": ("lrnn", {"dbar": 8}),
     "lrnn sin": ("lrnn", {"sigma": "sin"}),
     "lrnn steady 200": ("lrnn", {"steady_omega": 200.0}),
     "lrnn omega x2": ("lrnn", {"times_omega": 2.0}),
@@ -51,9 +54,12 @@ TRIALS: dict[str, tuple[str, dict[str, Any]]] = {
     "lrnn spread": ("lrnn", {"spread": 16.0, "times_omega": 2.0}),
     "lrnn beta2 0.99": ("lrnn", {"fit": {"beta2": 0.99}}),
     "lrnn sigma_g 0.7": ("lrnn", {"sigma_g": 0.7}),
+    "lrnn nadam": ("lrnn", {"fit": {"optimizer": "nadam"}}),
+    "lrnn nadam 2e-3": ("lrnn", {"fit": {"optimizer": "nadam", "lr": 2e-3}}),
     "lrnn cos": ("lrnn", {"fit": {"schedule": "cos:0.02"}}),
     "siren lr 1e-3": ("siren", {"fit": {"lr": 1e-3}}),
     "siren omega x1.5": ("siren", {"fit": {"lr": 5e-4}, "times_omega": 1.5}),
+    "siren nadam": ("siren", {"fit": {"lr": 5e-4, "optimizer": "nadam"}}),
     "siren batch 1024": ("siren", {"fit": {"lr": 5e-4, "batch_points": 1024}}),
     "siren lr 1e-3 exp": ("siren", {"fit": {"lr": 1e-3, "schedule": "exp:0.02"}}),
 }
@@ -67,8 +73,8 @@ def fit(clip: str, model: str, change: dict[str, Any], params: int, passes: int)
     signal = read_audio(path, reading)
     task, options = AudioTask(signal, reading), dict(change)
     training = {"batch_points": 2048, "threads": 1, "lstsq": (), **options.pop("fit", {})}
-    passes *= 2 if model == "siren" else 1
-    steps = math.ceil(passes * signal.shape[0] / training["batch_points"])
+    part = SIREN_PASSES if model == "siren" else 1.0
+    steps = math.ceil(part * passes * signal.shape[0] / training["batch_points"])
     settings = FitSettings(steps=steps, engine="compiled", **training)
     times, spread = options.pop("times_omega", 1.0), options.pop("spread", None)
     steady = options.pop("steady_omega", 60.0)
@@ -125,11 +131,26 @@ def earlier(name: str, budget: dict[str, Any]) -> list[dict[str, Any]]:
     return record["trials"] if record.get("budget") == budget else []
 
 
+def markdown(trials: list[dict[str, Any]]) -> str:
+    """Return the trials as a table, each model's best first."""
+    text = "| trial | seed | " + " | ".join(CLIPS) + " | mean dB | steps | CPU s |\n"
+    text += "|---|--:|" + "--:|" * len(CLIPS) + "--:|--:|--:|\n"
+    for trial in trials:
+        fits = trial["fits"]
+        levels = [f"{fit['psnr_db']:.1f}" for fit in fits] + ["–"] * (len(CLIPS) - len(fits))
+        mean = f"{trial['mean_psnr_db']:.1f}" if trial["complete"] else "–"
+        steps, cpu = sum(fit["steps"] for fit in fits), sum(fit["cpu_s"] for fit in fits)
+        text += (
+            f"| {trial['name']} | {trial['seed']} | {' | '.join(levels)} | {mean} | {steps} | {cpu:.0f} |\n"
+        )
+    return text
+
+
 def main(argv: list[str] | None = None) -> None:
     """Search and store."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--params", type=int, default=50_000)
-    parser.add_argument("--passes", type=int, default=12, help="over the samples; SIREN gets twice as many")
+    parser.add_argument("--passes", type=int, default=12, help="over the samples; SIREN gets a quarter more")
     parser.add_argument("--jobs", type=int, default=1, help="processes, of one thread each")
     parser.add_argument("--names", default=",".join(TRIALS), help="trials, with commas between them")
     parser.add_argument("--seeds", default="0", help="with commas between them")
@@ -154,6 +175,7 @@ def main(argv: list[str] | None = None) -> None:
             trials.sort(key=lambda t: (TRIALS[t["name"]][0], not t["complete"], -t["mean_psnr_db"]))
             told = [{**trial, "change": TRIALS[trial["name"]]} for trial in trials]
             save(args.store, {"budget": budget, "trials": told})
+    (RESULTS / f"{args.store}.md").write_text(markdown(trials), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -145,7 +145,9 @@ def levenberg_step(state: State, rows: Rows, runner: BlockRunner) -> State:
 
     while damping < LAMBDA[1]:
         normal.diagonal().copy_(own + damping * scales)
+        torch.set_num_threads(runner.threads)  # the one large operation that is not spread by the runner
         factor, failed = torch.linalg.cholesky_ex(normal)
+        torch.set_num_threads(1)
         if not int(failed):
             step = -torch.cholesky_solve(gradient[:, None], factor)[:, 0]
             probe = network.moved(PROBE * step).residual(rows, runner)

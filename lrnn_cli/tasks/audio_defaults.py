@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from lrnn_cli.errors import ConfigError
+from lrnn_cli.fitting.device import resolve_device
 from lrnn_cli.fitting.settings import FitSettings
 from lrnn_cli.numerics.audio_metrics import centroid, occupied_part, power_spectrum
 from lrnn_cli.signals.signal import Signal
@@ -26,7 +27,8 @@ LARGEST = 1e5  # rad per half span, of all others: what LRNN's option allows; mi
 # had 3000 to 8000, and with 12,000 or more they begin late, if at all; LRNN with 33,000 had to start afresh
 HIGHEST = {"lrnn": 16000.0, "siren": 4000.0, "spder": 4000.0}
 LSTSQ = ("end",)  # the start of the output layer is good as drawn, and a pass over a long sound is dear
-BATCH = 2048  # points per step: on the CPU many small steps go further than few large ones
+BATCH = 2048  # points per step: on the CPU many small steps go further than few large ones ...
+SMALL_BATCH = 1024  # ... of product networks still smaller ones (benchmarks/results/search_audio.json)
 FADE_S = 0.02
 SHORTEST_SEGMENT_S = 0.1  # of those that are not asked for by number
 LARGEST_SEGMENT = 2**20  # samples: float32 times are then exact to 1/64 of their distance
@@ -114,7 +116,8 @@ def plan_sound(
     if fit.lstsq is None:
         fit = fit.model_copy(update={"lstsq": LSTSQ})
     if fit.batch_points == "auto":
-        fit = fit.model_copy(update={"batch_points": BATCH})
+        small = choice.name in PRODUCT_MODELS and resolve_device(fit.device).type == "cpu"
+        fit = fit.model_copy(update={"batch_points": SMALL_BATCH if small else BATCH})
     rate_hz, spectrum = float(signal.format["sample_rate"]), Spectrum.of(signal)
 
     def plan_part(part: Signal) -> Plan:

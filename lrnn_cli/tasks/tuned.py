@@ -1,8 +1,9 @@
 """What a kind of signal wants of a model other than the model's own defaults: rate, frequencies, scales.
 
 Found by one search with the same trials for every model (`benchmarks/tune_models.py`, docs/models.md), except
-for pictures the optimiser of `lrnn` and the rates of `finer` and `mfn`, which were compared on the sample
-pictures themselves; laid below what the user gives. CT, functions and equations take nothing from here.
+for pictures the optimiser of `lrnn` and the rates of `finer` and `mfn`, and for sounds the schedule of
+`lrnn`, which were compared on the sample data themselves; laid below what the user gives. CT, functions and
+equations take nothing from here.
 """
 
 from __future__ import annotations
@@ -28,12 +29,14 @@ class Tuned:
         optimizer: on the CPU; on a GPU, where steps are recorded, it is adam.
         frequency: factor on the first frequency or scale that the signal suggests.
         options: further options of the model.
+        fit: further settings of training, which the presets `fast` and `best` bring along.
     """
 
     lr: float | None = None
     optimizer: str = "adam"
     frequency: float = 1.0
     options: Mapping[str, float] = field(default_factory=dict)
+    fit: Mapping[str, str] = field(default_factory=dict)
 
     def rate(self, optimizer: str) -> float | None:
         """Return the learning rate with an optimiser, None for the model's own."""
@@ -52,6 +55,8 @@ PICTURES: dict[str, Tuned] = {
     "mfn": Tuned(frequency=2.9),
 }
 SOUNDS: dict[str, Tuned] = {
+    # of one search on short clips, and a fifth of the error after five minutes (docs/audio.md)
+    "lrnn": Tuned(options={"dbar": 2}, fit={"schedule": "cos:0.02"}),
     "spder": Tuned(5.6e-4, options={"omega_hidden": 100.0}),
     "finer": Tuned(1.2e-2, frequency=0.34, options={"first_bias": 0.42}),
     "fourier": Tuned(1.2e-2, frequency=0.34),

@@ -353,7 +353,8 @@ def test_published_settings_for_sounds(name, count):
 
 
 def test_presets_of_time():
-    assert preset("best", "lrnn", "audio") == {"fit": {"time_s": 7200}}
+    assert preset("best", "lrnn", "audio") == {"fit": {"time_s": 7200, "schedule": "cos:0.02"}}
+    assert preset("best", "siren", "audio") == {"fit": {"time_s": 7200}}
     assert preset("best", "lrnn") == {"fit": {"time_s": 600}}
     without = {name for name, row in CATALOG.items() if row.published_sound is None}
     assert "kan" in without and not {"lrnn", "siren", "spder"} & without

@@ -31,7 +31,7 @@ def picture(height: int = 128, width: int = 64) -> Signal:
 def sound(hertz: float = 440.0, seconds: float = 0.5, rate: int = 8000) -> Signal:
     t = np.arange(round(seconds * rate)) / rate
     values = np.sin(2 * np.pi * hertz * t)[:, None].astype(np.float32)
-    fmt = {"sample_rate": rate}
+    fmt = {"sample_rate": rate, "container": "WAV", "dtype": "PCM_16", "channels": 1}
     return Signal(values=values, kind="audio", peak=1.0, name="a", path="a", sha256="", format=fmt)
 
 
@@ -84,7 +84,7 @@ OMEGA = 2 * math.pi * 440 * 0.5  # of baselines, 1382 rad: less than the most th
 @pytest.mark.parametrize(
     ("model", "lr", "options"),
     [
-        ("lrnn", 1e-3, {"omega_first": OMEGA / 2}),
+        ("lrnn", 1e-3, {"omega_first": OMEGA / 2, "dbar": 2}),
         ("siren", 1e-3, {"omega_first": OMEGA}),
         ("spder", 5.6e-4, {"omega_first": OMEGA, "omega_hidden": 100.0}),
         ("finer", 1.2e-2, {"omega_first": 0.34 * OMEGA, "first_bias": 0.42}),

@@ -162,7 +162,8 @@ def _tuned(tuned: "Tuned") -> str:
     """Write what a kind of signal wants of a model, in words."""
     parts = [f"learning rate {tuned.lr:g} with {_optimizer(tuned.optimizer)}"] if tuned.lr is not None else []
     parts += [f"{tuned.frequency:g} times the frequency suggested"] if tuned.frequency != 1 else []
-    return ", ".join([*parts, *(f"{key} {value:g}" for key, value in tuned.options.items())])
+    parts += [f"{key} {value:g}" for key, value in tuned.options.items()]
+    return ", ".join([*parts, *(f"{key} {value}" for key, value in tuned.fit.items())])
 
 
 def _options(cls: "type[ModelConfig]") -> "Sequence[dict[str, Any]]":
