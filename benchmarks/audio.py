@@ -6,18 +6,20 @@ Every run is the real command, `lrnn fit-audio CLIP --segments 1 --threads 1`, i
 Learning rate and first frequency of each model are chosen on each clip: every model has as many trials as the
 others (`TRIALS`, seed 1000), of `--tune-seconds` each; a frequency is a factor on pi T times the clip's
 spectral centroid, which up to 16,000 rad is what the command suggests for LRNN. Short trials favour other
-settings than long runs, whose schedule falls later: lower rates at the frequency of the best trial
-(`LONG_RATES`) are run at full length with seed 0, SIREN and SPDER with `--no-guard`, so that a slow start is
-waited for: with the rates that won the short trials they were dead and started afresh. The best long run of a
-model, of all that are stored with seed 0, gives the settings for all seeds; of the two baselines only the
-better one of a clip is run with more than seed 0.
+settings than long runs, whose schedule falls later: at the frequency of the best trial a few rates and
+recipes of training (`LONG`, `RECIPES`) are run at full length with seed 0, those of SIREN and SPDER with
+`--no-guard`, so that a slow start is waited for: with the rates that won the short trials they were dead, and
+were started afresh with less. The best long run of a model, of all that are stored with seed 0, gives the
+settings for all seeds; of the two baselines only the better one of a clip is run with more than seed 0.
 
 The MSE is that of the saved checkpoint over all samples at peak 1; the time to 1e-4 is read from the training
 log (running mean of the batches before each step). With `--jobs 2` two runs share the machine, one thread
 each.
 
-results/audio.json is stored after every run; an interrupted benchmark goes on from there. The table is
-results/audio.md.
+results/audio.json is stored after every run; an interrupted benchmark goes on from there. The tables are
+results/audio.md, and of all long runs with seed 0 results/audio_tried.md; `--stored` writes them of what
+there is. Those of the repository hold further runs by hand: not every clip had every entry of `LONG`, and
+some had other rates.
 """
 
 import argparse
@@ -56,16 +58,18 @@ TRIALS: dict[str, tuple[tuple[float, float], ...]] = {
 }  # fmt: skip
 # at full length, with the frequency of the best trial: rate (None: that of the trial), and the recipe
 LONG: dict[str, tuple[tuple[float | None, str], ...]] = {
-    "lrnn": ((None, "usual"), (1e-3, "small"), (5e-4, "small")),
-    "siren": ((2e-4, "usual"),),
-    "spder": ((2e-4, "usual"), (1e-4, "usual"), (1e-4, "small")),
+    "lrnn": ((None, "usual"), (5e-4, "small"), (5e-4, "narrow")),
+    "siren": ((None, "usual"), (2e-4, "usual"), (2e-4, "small")),
+    "spder": ((None, "usual"), (2e-4, "usual"), (1e-4, "usual"), (1e-4, "small")),
 }
 SETTINGS = ("lr", "factor", "omega_first", "guard", "recipe")
-RECIPES: dict[str, tuple[str, ...]] = {
-    "usual": (),
-    "small": ("--batch-points", "1024", "--schedule", "cos:0.02"),
-    "narrow": ("--batch-points", "1024", "--schedule", "cos:0.02", "--dbar", "2"),  # LRNN alone
+SMALL = ("--batch-points", "1024", "--schedule", "cos:0.02")
+RECIPES: dict[str, tuple[str, ...]] = {  # of the trials: usual; now LRNN's default: narrow
+    "usual": ("--batch-points", "2048", "--schedule", "inverse:0.05"),
+    "small": SMALL,
+    "narrow": SMALL,
 }
+FACTORS = {"usual": 4, "small": 4, "narrow": 2}  # of LRNN, the only one with the last
 Run = dict[str, Any]
 
 
@@ -101,7 +105,7 @@ def measure(run: Run) -> Run:
             "--time", f"{run['seconds']}s", "--segments", "1", "--threads", "1", "--lr", str(run["lr"]),
             "--omega-first", f"{run['omega_first']:.6g}", "--seed", str(run["seed"]),
             *(() if run.get("guard", True) else ("--no-guard",)),
-            *RECIPES[run.get("recipe", "usual")], "-o", f"{folder}/run", "--json", "-qq",
+            *recipe_words(run["model"], run.get("recipe", "usual")), "-o", f"{folder}/run", "--json", "-qq",
         )  # fmt: skip
         if done.returncode:
             return {**run, "mse": math.inf, "failed": done.stderr.strip()}
@@ -118,6 +122,12 @@ def measure(run: Run) -> Run:
         "rollbacks": record["train"]["rollbacks"],
         "fresh_starts": record["train"]["fresh_starts"],
     }
+
+
+def recipe_words(model: str, recipe: str) -> tuple[str, ...]:
+    """Return the options of a recipe, with all that is decided by defaults written out."""
+    own = ("--dbar", str(FACTORS[recipe])) if model == "lrnn" else ()
+    return (*RECIPES[recipe], *own)
 
 
 class Book:
@@ -183,6 +193,7 @@ def row(clip: str, model: str, runs: list[Run]) -> dict[str, Any]:
     return {
         "clip": Path(clip).stem,
         "model": model,
+        "recipe": runs[0].get("recipe", "usual"),
         "lr": runs[0]["lr"],
         "factor": runs[0]["factor"],
         "runs": len(runs),
@@ -203,13 +214,14 @@ def shown(figures: dict[str, float] | None, form: str, otherwise: str) -> str:
 
 def markdown(rows: list[dict[str, Any]], told: str, seconds: float) -> str:
     """The rows as a table, with the ratio of the better baseline's median MSE to LRNN's."""
-    text = f"{told}\n\n| clip | model | lr | ω factor | seeds | fresh starts | MSE | ρ_AG "
+    text = f"{told}\n\n| clip | model | recipe | lr | ω factor | seeds | fresh starts | MSE | ρ_AG "
     text += "| seconds to MSE 1e-4 |\n"
-    text += "|---|---|--:|--:|--:|--:|---|---|---|\n"
+    text += "|---|---|---|--:|--:|--:|--:|---|---|---|\n"
     for r in rows:
         cells = (
             r["clip"],
             r["model"],
+            r["recipe"],
             f"{r['lr']:g}",
             f"{r['factor']:g}",
             str(r["runs"]),
@@ -246,6 +258,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--clips", default=",".join(CLIPS), help="files, with commas between them")
     parser.add_argument("--models", default=",".join(MODELS))
     parser.add_argument("--trials", type=int, default=8, help="the first of each model's list")
+    parser.add_argument("--stored", action="store_true", help="run nothing: tables of what is stored")
     parser.add_argument("--store", default=NAME, help="name of the files in results/")
     args = parser.parse_args(argv)
     book, tuning_s = Book(args.store), args.tune_seconds or args.seconds
@@ -271,6 +284,9 @@ def main(argv: list[str] | None = None) -> None:
             "seed": seed,
         }
 
+    if args.stored:
+        write_tables(book, pairs, args, tuning_s)
+        return
     with ThreadPoolExecutor(args.jobs) as pool:
         trials = {
             (clip, model): [
@@ -291,22 +307,52 @@ def main(argv: list[str] | None = None) -> None:
             for future in futures:
                 future.result()
             chosen[pair] = best(book.long_runs(*pair, args.params, args.seconds))[0]
-        finals = {
-            pair: [
-                pool.submit(book.get, long(pair, one, seed))
-                for seed in range(args.seeds if worth_seeds(pair, chosen) else 1)
-            ]
-            for pair, one in chosen.items()
-        }
-        rows = [row(*pair, [future.result() for future in futures]) for pair, futures in finals.items()]
+        for pair, one in chosen.items():
+            seeds = range(args.seeds if worth_seeds(pair, chosen) else 1)
+            for future in [pool.submit(book.get, long(pair, one, seed)) for seed in seeds]:
+                future.result()
+    write_tables(book, pairs, args, tuning_s)
+
+
+def write_tables(book: Book, pairs: list[tuple[str, str]], args: argparse.Namespace, tuning_s: float) -> None:
+    """Write the table of the best settings with their seeds, and that of all long runs, of what is stored."""
+    rows, tried = [], []
+    for clip, model in pairs:
+        first = book.long_runs(clip, model, args.params, args.seconds)
+        tried += sorted(first, key=lambda run: run["mse"])
+        if first:
+            setting = key(best(first)[0] | {"seed": None})
+            rows.append(row(clip, model, [run for run in book.runs if key(run | {"seed": None}) == setting]))
     told = (
         f"{args.params} parameters, {args.seconds:g} s of training on one thread: median "
         "(smallest … largest) over the seeds; "
         f"frequency by {args.trials} trials of {tuning_s:g} s ({2 * tuning_s:g} on counting), "
-        "then learning rate by runs of full length."
+        "then learning rate and recipe by runs of full length with seed 0."
     )
-    (RESULTS / f"{args.store}.md").write_text(markdown(rows, told, args.seconds), encoding="utf-8")
-    print(markdown(rows, told, args.seconds))
+    text = markdown(rows, told, args.seconds)
+    (RESULTS / f"{args.store}.md").write_text(text, encoding="utf-8")
+    (RESULTS / f"{args.store}_tried.md").write_text(list_runs(tried), encoding="utf-8")
+    print(text)
+
+
+def list_runs(runs: list[Run]) -> str:
+    """Return the long runs with seed 0 as a table."""
+    text = "| clip | model | recipe | lr | ω | guard | fresh starts | steps | MSE |\n"
+    text += "|---|---|---|--:|--:|---|--:|--:|--:|\n"
+    for run in runs:
+        cells = (
+            Path(run["clip"]).stem,
+            run["model"],
+            run.get("recipe", "usual"),
+            f"{run['lr']:g}",
+            f"{run['omega_first']:.0f}",
+            "yes" if run.get("guard", True) else "no",
+            str(run.get("fresh_starts", "–")),
+            str(run.get("steps", "–")),
+            f"{run['mse']:.1e}",
+        )
+        text += f"| {' | '.join(cells)} |\n"
+    return text
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from lrnn_cli.models import lrnn
 from lrnn_cli.signals.audio import AudioOptions, read_audio
 from lrnn_cli.tasks.fit_audio import AudioTask
 from lrnn_cli.tasks.regression import ModelChoice, Regression
+from lrnn_cli.tasks.tuned import PLAIN
 
 NAME = "search_audio"
 CLIPS = {  # file, start and duration in seconds
@@ -71,7 +72,7 @@ def fit(clip: str, model: str, change: dict[str, Any], params: int, passes: int)
     path, start_s, duration_s = CLIPS[clip]
     reading = AudioOptions(start_s=start_s, duration_s=duration_s, segments=1)
     signal = read_audio(path, reading)
-    task, options = AudioTask(signal, reading), dict(change)
+    task, options = AudioTask(signal, reading, PLAIN), dict(change)
     training = {"batch_points": 2048, "threads": 1, "lstsq": (), **options.pop("fit", {})}
     part = SIREN_PASSES if model == "siren" else 1.0
     steps = math.ceil(part * passes * signal.shape[0] / training["batch_points"])

@@ -73,20 +73,21 @@ def resolve_problem(flags: Mapping[str, Any], solve_flags: Sequence[str]) -> Any
 
 
 def _without_stale(problem: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what a flag makes wrong: data of another exact solution, the exact solution of other data."""
-    if flags.get("manufacture"):
-        kept = {key: value for key, value in problem.items() if key not in ("f", "initial")}
-        sides = kept.pop("boundary", None)
-        if isinstance(sides, Mapping):
-            own = {side: condition for side, condition in sides.items() if _is_from_exact(condition)}
-            kept |= {"boundary": own} if own else {}
-        return kept
-    stale = ("exact",) if flags.get("f") and not flags.get("exact") else ()
-    return {key: value for key, value in problem.items() if key not in stale}
+    """Return the problem with what `--manufacture` makes wrong left out: data of another exact solution.
 
-
-def _is_from_exact(condition: Any) -> bool:
-    return isinstance(condition, Mapping) and "exact" in condition.values()
+    The kinds of the conditions stay, their data are those of the exact solution.
+    """
+    if not flags.get("manufacture"):
+        return dict(problem)
+    kept = {key: value for key, value in problem.items() if key not in ("f", "initial")}
+    if isinstance(kept.get("boundary"), Mapping):
+        kept["boundary"] = {
+            side: dict.fromkeys((k for k, v in condition.items() if v is not None), "exact")
+            if isinstance(condition, Mapping)
+            else condition
+            for side, condition in kept["boundary"].items()
+        }
+    return kept
 
 
 def _domain(flags: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -134,7 +134,7 @@ def dump(settings: Any) -> dict[str, Any]:
     else:
         tree["model"].pop("params", None)
     for kind in type(settings).model_fields:
-        wanted = tuned_for(kind, settings.model.name).options
+        wanted = tuned_for(kind, settings.model.name).options_for(settings.model.name, settings.model.params)
         tree["model"].update({key: value for key, value in wanted.items() if key not in given})
         for key in by_signal(kind, settings.model.name) - given:
             tree["model"].pop(key, None)

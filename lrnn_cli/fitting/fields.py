@@ -159,6 +159,7 @@ def encode(solution: AnyField, problem: Problem, about: dict[str, Any]) -> bytes
         }
         functions = [asdict(function) for function in solution.enrichment.functions]
         header["field"] = {"kind": "product", "shift": solution.shift, "functions": functions}
+    header["field"]["hard"] = problem.hard
     return checkpoint.encode(tensors, header)
 
 
@@ -180,6 +181,10 @@ def load(path: Path) -> tuple[AnyField, Problem, dict[str, Any]]:
     try:
         problem = compile_equation(ProblemConfig(**header["problem"]))
         about = header["field"]
+        if about.get("hard", problem.hard) != problem.hard:
+            raise CheckpointError(
+                "written by a version that took another boundary mask for this problem; solve it again"
+            )
         if about["kind"] == "separable":
             return _separable(tensors, about["ends"], problem), problem, header
         if about["kind"] == "network":

@@ -57,7 +57,7 @@ BEND = 0.75  # largest 2 |α| / |δ|
 DOWN, UP = 1 / 3, 2.0
 FLAT = 1e-8  # smallest entry of D, for weights on which nothing depends
 LAMBDA = (1e-16, 1e10)
-DEFAULT_RANK = 48
+DEFAULT_RANK = 62
 BUDGET = 1000  # parameters
 TRIES = (2.0, 4.0, 8.0)  # values of omega in up to three dimensions
 TRIES_BEYOND = (0.5,)
@@ -99,8 +99,8 @@ class State:
 
 
 def default_factors(n_inputs: int) -> int:
-    """Return D where none is given: 4 in up to three dimensions, 2 beyond."""
-    return 4 if n_inputs <= 3 else 2
+    """Return D where none is given: 3 in up to three dimensions, 2 beyond."""
+    return 3 if n_inputs <= 3 else 2
 
 
 def check_size(n_parameters: int) -> None:
@@ -145,9 +145,7 @@ def levenberg_step(state: State, rows: Rows, runner: BlockRunner) -> State:
 
     while damping < LAMBDA[1]:
         normal.diagonal().copy_(own + damping * scales)
-        torch.set_num_threads(runner.threads)  # the one large operation that is not spread by the runner
         factor, failed = torch.linalg.cholesky_ex(normal)
-        torch.set_num_threads(1)
         if not int(failed):
             step = -torch.cholesky_solve(gradient[:, None], factor)[:, 0]
             probe = network.moved(PROBE * step).residual(rows, runner)
@@ -186,7 +184,7 @@ def solve_levenberg(
         solved: filled in at the end.
         target: relative residual of the training rows at which to stop.
         rank: r; chosen so that there are some 800 parameters if left out.
-        n_factors: D; 4 in up to three dimensions and 2 beyond if left out.
+        n_factors: D; 3 in up to three dimensions and 2 beyond if left out.
         omega: largest frequency of the inner weights at the start; chosen by a few steps each if left out.
         model: name and configuration of another model of the catalog than the shallow product network; rank,
             n_factors and omega then mean nothing.

@@ -122,6 +122,7 @@ def _heat(k: float, dim: int) -> dict[str, Any]:
         "a": "a",
         "f": "0",
         "exact": f"{mode('1')} + 0.5 * {mode('k')}",
+        "boundary": {"all": {"dirichlet": "0"}},
         "parameters": {"a": 0.05, "k": k},
         "source": "separation of variables: L. C. Evans, Partial Differential Equations, 2010",
     }

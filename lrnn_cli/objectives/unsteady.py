@@ -34,6 +34,7 @@ from lrnn_cli.objectives.poisson import (
     compile_problem,
     exact_notes,
     find_conditions,
+    orientation_notes,
     require_finite,
 )
 
@@ -209,7 +210,7 @@ def _examined(problem: UnsteadyProblem) -> UnsteadyProblem:
     where = domain.boundary(N_CHECK // 4)
     rows, _ = problem.boundary(where)
     require_finite("initial or boundary data", rows.target, rows.points)
-    notes += exact_notes(problem, inside, where)
+    notes += [*exact_notes(problem, inside, where), *orientation_notes(problem.config)]
     if bool((a == 0).any()):
         notes.append("a vanishes: where it does on the boundary, only inflow has a condition")
     size = max(float(rows.target.abs().max()), float(source.abs().max()) / problem.lowest_eigenvalue())

@@ -39,7 +39,13 @@ class Request:
         """Return the digest of all that decides the result; the number of threads does not."""
         fit = {k: v for k, v in self.settings.get("fit", {}).items() if k != "threads"}
         return provenance.config_digest(
-            {**self.settings, "fit": fit, "input": self.task.signal.sha256, "params": self.plan.n_params}
+            {
+                **self.settings,
+                "fit": fit,
+                "input": self.task.signal.sha256,
+                "params": self.plan.n_params,
+                "planned": self.plan.config.model_dump(mode="json"),  # what the signal decided, too
+            }
         )
 
 

@@ -167,7 +167,7 @@ def encode_audio(
 def _forget_time(stream: io.BytesIO) -> None:
     """Clear the time of writing in the PEAK chunk of a float WAV or AIFF file: equal sounds, equal files."""
     with stream.getbuffer() as content:
-        head = bytes(content[:512])
+        head = bytes(content[:4096])  # a PEAK chunk has eight bytes per channel
         at = head.find(b"PEAK")
         if 0 < at < max(head.find(b"data"), head.find(b"SSND")):
             content[at + 12 : at + 16] = bytes(4)  # behind name, length and version

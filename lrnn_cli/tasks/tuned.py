@@ -29,6 +29,7 @@ class Tuned:
         optimizer: on the CPU; on a GPU, where steps are recorded, it is adam.
         frequency: factor on the first frequency or scale that the signal suggests.
         options: further options of the model.
+        width: its width where neither that nor a budget of parameters is given.
         fit: further settings of training, which the presets `fast` and `best` bring along.
     """
 
@@ -36,7 +37,15 @@ class Tuned:
     optimizer: str = "adam"
     frequency: float = 1.0
     options: Mapping[str, float] = field(default_factory=dict)
+    width: int | None = None
     fit: Mapping[str, str] = field(default_factory=dict)
+
+    def options_for(self, model: str, params: int | None) -> dict[str, float]:
+        """Return the options of a model, with the width unless a budget decides it."""
+        width = (
+            {} if self.width is None or params is not None else {config_class(model).width_key: self.width}
+        )
+        return {**self.options, **width}
 
     def rate(self, optimizer: str) -> float | None:
         """Return the learning rate with an optimiser, None for the model's own."""
@@ -56,7 +65,7 @@ PICTURES: dict[str, Tuned] = {
 }
 SOUNDS: dict[str, Tuned] = {
     # of one search on short clips, and a fifth of the error after five minutes (docs/audio.md)
-    "lrnn": Tuned(options={"dbar": 2}, fit={"schedule": "cos:0.02"}),
+    "lrnn": Tuned(options={"dbar": 2}, width=219, fit={"schedule": "cos:0.02"}),
     "spder": Tuned(5.6e-4, options={"omega_hidden": 100.0}),
     "finer": Tuned(1.2e-2, frequency=0.34, options={"first_bias": 0.42}),
     "fourier": Tuned(1.2e-2, frequency=0.34),
@@ -113,6 +122,8 @@ def settle(
     on_gpu = resolve_device(fit.device).type == "cuda"  # where recorded steps are Adam's
     optimizer = fit.optimizer or (DEFAULT if on_gpu else tuned.optimizer)
     return (
-        choice.model_copy(update={"options": {**found, **tuned.options, **given}}),
+        choice.model_copy(
+            update={"options": {**found, **tuned.options_for(choice.name, choice.params), **given}}
+        ),
         fit.model_copy(update={"optimizer": optimizer, "lr": fit.lr or tuned.rate(optimizer)}),
     )

@@ -22,9 +22,6 @@ class Stub:
             return arguments[arguments.index(flag) + 1]
 
         self.calls.append(list(arguments))
-        if "--dry-run" in arguments:
-            plan = {"model": {"config": {"omega_first": 100.0}}}
-            return subprocess.CompletedProcess(arguments, 0, json.dumps(plan), "")
         rate, omega, seed = float(given("--lr")), float(given("--omega-first")), int(given("--seed"))
         if rate > 1.5e-3:
             return subprocess.CompletedProcess(arguments, 5, "", "lrnn: error: diverged")
@@ -53,33 +50,50 @@ def test_every_model_is_tuned_alike_and_an_interrupted_benchmark_goes_on(
 ) -> None:
     stub = Stub()
     monkeypatch.setattr(audio, "call", stub)
-    options = ["--clips", "a.wav", "--seconds", "9", "--seeds", "2", "--trials", "3", "--jobs", "2"]
+    monkeypatch.setattr(audio, "centroid_omega", lambda clip: 100.0)
+    options = ["--clips", "a.wav", "--seconds", "9", "--seeds", "2", "--trials", "3"]
     audio.main(options)
     runs = json.loads((results / "audio.json").read_text())["runs"]
-    assert len(runs) == 3 * (3 + 2 + 1)  # trials, two finalists, the second seed of the better one
+    counted = {
+        "lrnn": [3, 3, 1],
+        "siren": [3, 3, 1],
+        "spder": [3, 4, 0],
+    }  # the better baseline has more seeds
     for model in audio.MODELS:
         mine = [run for run in runs if run["model"] == model]
-        assert [sum(run["seed"] == seed for run in mine) for seed in (audio.TUNING_SEED, 0, 1)] == [3, 2, 1]
+        seeds = (audio.TUNING_SEED, 0, 1)
+        assert [sum(run["seed"] == seed for run in mine) for seed in seeds] == counted[model]
+        assert {run.get("guard", True) for run in mine if run["seed"] == 0} == {model == "lrnn"}
+    assert len(runs) == len(stub.calls) == 21
     failed = [run for run in runs if run["mse"] is None]
     assert [(run["model"], run["lr"], run["failed"]) for run in failed] == [
         ("lrnn", 2e-3, "lrnn: error: diverged")
     ]
     finals = {run["model"]: run for run in runs if run["seed"] == 1}
-    assert {name: run["lr"] for name, run in finals.items()} == {"lrnn": 5e-4, "siren": 5e-4, "spder": 3e-4}
-    assert {name: run["omega_first"] for name, run in finals.items()} == {
-        "lrnn": 100.0, "siren": 40.0, "spder": 40.0
-    }  # fmt: skip
-    assert finals["lrnn"]["seconds_to_1e-4"] == 3.5 and finals["spder"]["seconds_to_1e-4"] is None
+    assert {name: run["lr"] for name, run in finals.items()} == {"lrnn": 5e-4, "siren": 5e-4}
+    assert {name: run["omega_first"] for name, run in finals.items()} == {"lrnn": 100.0, "siren": 40.0}
+    assert finals["lrnn"]["seconds_to_1e-4"] == 3.5 and finals["siren"]["seconds_to_1e-4"] is None
     table = (results / "audio.md").read_text()
-    assert "| a | lrnn | 0.0005 | 1 | 2.10e-05 (2.00e-05 … 2.20e-05) | 0.99000" in table
-    assert "| a | 5.00 | – |" in table
+    assert "| a | lrnn | usual | 0.0005 | 1 | 2 | 0 | 2.10e-05 (2.00e-05 … 2.20e-05) | 0.99000" in table
+    assert "| a | 5.00 | over 2.6 |" in table
+    tried = (results / "audio_tried.md").read_text()
+    assert tried.count("| a | spder |") == 4 and "| a | spder | small | 0.0001 | 40 | no | 0 | 7 |" in tried
     before = len(stub.calls)
+    audio.main([*options, "--stored"])
+    assert len(stub.calls) == before and (results / "audio.md").read_text() == table
     (results / "audio.json").write_text(json.dumps({"runs": runs[:-4]}))
     audio.main(options)
     again = json.loads((results / "audio.json").read_text())["runs"]
-    assert sum("--dry-run" not in call for call in stub.calls[before:]) == 4
+    assert len(stub.calls) - before == 4
     assert sorted(map(str, map(audio.key, again))) == sorted(map(str, map(audio.key, runs)))
     capsys.readouterr()
+
+
+def test_recipes_write_out_what_defaults_decide() -> None:
+    usual = ("--batch-points", "2048", "--schedule", "inverse:0.05")
+    assert audio.recipe_words("spder", "usual") == usual
+    assert audio.recipe_words("lrnn", "usual") == (*usual, "--dbar", "4")
+    assert audio.recipe_words("lrnn", "narrow")[-2:] == ("--dbar", "2")
 
 
 def test_every_model_has_as_many_trials() -> None:
@@ -108,7 +122,7 @@ def test_the_search_stores_after_each_trial_and_goes_on(
 
     def fit(clip: str, model: str, change: dict[str, Any], params: int, passes: int) -> dict[str, Any]:
         fitted.append(clip)
-        return {"clip": clip, "psnr_db": 10.0 if change.get("dbar") == 2 else 40.0}
+        return {"clip": clip, "psnr_db": 10.0 if change.get("dbar") == 2 else 40.0, "steps": 7, "cpu_s": 1.0}
 
     monkeypatch.setattr(search_audio, "ProcessPoolExecutor", here)
     monkeypatch.setattr(search_audio, "fit", fit)
@@ -117,4 +131,7 @@ def test_the_search_stores_after_each_trial_and_goes_on(
     assert fitted == [*search_audio.CLIPS, "bach"]  # the second was hopeless after the first clip
     record = json.loads((results / "search_audio.json").read_text())
     assert [(t["name"], t["complete"]) for t in record["trials"]] == [("lrnn", True), ("lrnn dbar 2", False)]
+    table = (results / "search_audio.md").read_text()
+    assert "| lrnn | 0 | 40.0 | 40.0 | 40.0 | 40.0 | 21 | 3 |" in table
+    assert "| lrnn dbar 2 | 0 | 10.0 | – | – | – | 7 | 1 |" in table
     capsys.readouterr()

@@ -92,6 +92,7 @@ class Program:
         kill_at: int = 0,
         file_bytes: int = 0,
         first_on_path: Path | None = None,
+        save_every_s: float | None = None,
     ) -> Running:
         self.count += 1
         folder = self.folder / str(self.count)
@@ -109,6 +110,7 @@ class Program:
             "kill_at": kill_at,
             "file_bytes": file_bytes,
             "first_on_path": first_on_path and str(first_on_path),
+            "save_every_s": save_every_s,
         }
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(job) + "\n")

@@ -74,6 +74,10 @@ def run(job: dict[str, Any]) -> None:
         kill_at(job["kill_at"])
     if job["file_bytes"]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (job["file_bytes"], job["file_bytes"]))
+    if job["save_every_s"] is not None:
+        from lrnn_cli.runs import execute
+
+        execute.SAVE_EVERY_S = job["save_every_s"]
     from lrnn_cli.cli.app import main
 
     code = 1

@@ -159,3 +159,22 @@ def test_a_run_killed_in_the_middle_can_be_resumed(lrnn: Lrnn, finished: Run, tm
     assert files(tmp_path / "run") == ["config.yaml"]
     assert lrnn(*flags, "--resume").code == 0  # from the beginning: no state was saved in the first seconds
     assert files(tmp_path / "run") == sorted(FILES)
+
+
+def test_a_run_killed_after_a_save_goes_on_to_the_very_same_weights(
+    lrnn: Lrnn, finished: Run, tmp_path: Path
+) -> None:
+    """No signal is heard: what counts is the copy of the state that was written in time."""
+    flags = ("fit-image", finished.image, *LONG, "-q", "--threads", 1)
+    assert lrnn(*flags, "-o", "whole").code == 0
+    running = lrnn.start(*flags[:-3], "-o", "run", "--threads", 1, save_every_s=0.0)
+    running.wait_for("40 %")
+    os.kill(running.pid, signal.SIGKILL)
+    assert running.finish().code == -signal.SIGKILL
+    left = files(tmp_path / "run")
+    assert set(STATE) <= set(left) and "checkpoint.safetensors" not in left
+    resumed = lrnn(*flags, "-o", "run", "--resume", "-q", "--json").json()
+    assert resumed["train"]["steps"] == 150
+    one, two = ((tmp_path / name / "checkpoint.safetensors").read_bytes() for name in ("whole", "run"))
+    assert one == two
+    assert files(tmp_path / "run") == sorted(FILES)

@@ -57,7 +57,8 @@ def test_a_budget_below_the_smallest_is_told_not_fatal(lrnn: Lrnn) -> None:
 def test_what_pictures_and_sounds_want_of_a_model_is_told(lrnn: Lrnn) -> None:
     tuned = lrnn("models", "finer", "--json").json()["tuned"]
     assert tuned["image"] == {
-        "lr": 1e-3, "optimizer": "adam", "frequency": 1.0, "options": {"omega_first": 39.0, "first_bias": 2.6}
+        "lr": 1e-3, "optimizer": "adam", "frequency": 1.0, "width": None, "fit": {},
+        "options": {"omega_first": 39.0, "first_bias": 2.6},
     }  # fmt: skip
     lines = lrnn("models", "finer").out.splitlines()
     (pictures,) = (line for line in lines if line.startswith("for pictures"))
@@ -65,6 +66,8 @@ def test_what_pictures_and_sounds_want_of_a_model_is_told(lrnn: Lrnn) -> None:
     assert pictures.endswith("learning rate 0.001 with adam, omega_first 39, first_bias 2.6")
     assert "0.34 times the frequency suggested" in sounds
     assert lrnn("models", "mlp-relu", "--json").json()["tuned"] == {}
+    (line,) = (line for line in lrnn("models", "lrnn").out.splitlines() if line.startswith("for sounds"))
+    assert line.endswith("dbar 2, rank 219, schedule cos:0.02")
     assert "for pictures" not in lrnn("models", "mlp-relu").out
 
 

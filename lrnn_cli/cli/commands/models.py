@@ -138,7 +138,7 @@ def _tell(talk: Talk, name: str, params: int | None, n_inputs: int, n_outputs: i
         ("source", entry.citation),
         ("--params decides", cls.width_key),
         ("learning rate", f"{cls.default_lr:g}"),
-        *((TUNED_FOR[kind], _tuned(found)) for kind, found in tuned.items()),
+        *((TUNED_FOR[kind], _tuned(name, found)) for kind, found in tuned.items()),
         ("least squares", ", ".join(cls.default_lstsq) or "none"),
         ("--preset paper", _flat(entry.published) if entry.published else "no published image setting"),
         *([("paper for sounds", _flat(entry.published_sound))] if entry.published_sound else []),
@@ -158,11 +158,11 @@ def _optimizer(name: str) -> str:
     return name if name == "adam" else f"{name} on the CPU"
 
 
-def _tuned(tuned: "Tuned") -> str:
+def _tuned(model: str, tuned: "Tuned") -> str:
     """Write what a kind of signal wants of a model, in words."""
     parts = [f"learning rate {tuned.lr:g} with {_optimizer(tuned.optimizer)}"] if tuned.lr is not None else []
     parts += [f"{tuned.frequency:g} times the frequency suggested"] if tuned.frequency != 1 else []
-    parts += [f"{key} {value:g}" for key, value in tuned.options.items()]
+    parts += [f"{key} {value:g}" for key, value in tuned.options_for(model, None).items()]
     return ", ".join([*parts, *(f"{key} {value}" for key, value in tuned.fit.items())])
 
 
