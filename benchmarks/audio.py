@@ -331,8 +331,30 @@ def write_tables(book: Book, pairs: list[tuple[str, str]], args: argparse.Namesp
     )
     text = markdown(rows, told, args.seconds)
     (RESULTS / f"{args.store}.md").write_text(text, encoding="utf-8")
+    (RESULTS / f"{args.store}_short.md").write_text(short(rows), encoding="utf-8")
     (RESULTS / f"{args.store}_tried.md").write_text(list_runs(tried), encoding="utf-8")
     print(text)
+
+
+def short(rows: list[dict[str, Any]]) -> str:
+    """Return the errors as a table of clips and models, and the ratio of the better baseline to LRNN."""
+    models = list(dict.fromkeys(r["model"] for r in rows))
+    text = f"| clip | {' | '.join(models)} | better baseline / LRNN |\n|---|{'---|' * len(models)}--:|\n"
+    for clip in dict.fromkeys(r["clip"] for r in rows):
+        found = {r["model"]: r for r in rows if r["clip"] == clip and r["mse"]}
+        cells = []
+        for model in models:
+            one = found.get(model)
+            if one is None:
+                cells.append("–")
+            elif one["runs"] == 1:
+                cells.append(f"{one['mse']['median']:.1e}")
+            else:
+                cells.append(shown(one["mse"], ".1e", "failed"))
+        others = [r["mse"]["median"] for name, r in found.items() if name != "lrnn"]
+        ratio = f"{min(others) / found['lrnn']['mse']['median']:.3g}" if others and "lrnn" in found else "–"
+        text += f"| {clip} | {' | '.join(cells)} | {ratio} |\n"
+    return text
 
 
 def list_runs(runs: list[Run]) -> str:

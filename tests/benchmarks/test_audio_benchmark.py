@@ -76,6 +76,8 @@ def test_every_model_is_tuned_alike_and_an_interrupted_benchmark_goes_on(
     table = (results / "audio.md").read_text()
     assert "| a | lrnn | usual | 0.0005 | 1 | 2 | 0 | 2.10e-05 (2.00e-05 … 2.20e-05) | 0.99000" in table
     assert "| a | 5.00 | over 2.6 |" in table
+    brief = (results / "audio_short.md").read_text()
+    assert "| a | 2.1e-05 (2.0e-05 … 2.2e-05) | 1.1e-04 (1.0e-04 … 1.1e-04) | 1.2e-04 | 5 |" in brief
     tried = (results / "audio_tried.md").read_text()
     assert tried.count("| a | spder |") == 4 and "| a | spder | small | 0.0001 | 40 | no | 0 | 7 |" in tried
     before = len(stub.calls)
