@@ -322,7 +322,8 @@ def write_tables(book: Book, pairs: list[tuple[str, str]], args: argparse.Namesp
         tried += sorted(first, key=lambda run: run["mse"])
         if first:
             setting = key(best(first)[0] | {"seed": None})
-            rows.append(row(clip, model, [run for run in book.runs if key(run | {"seed": None}) == setting]))
+            alike = [run for run in book.runs if key(run | {"seed": None}) == setting]
+            rows.append(row(clip, model, [run for run in alike if run["seed"] != TUNING_SEED]))
     told = (
         f"{args.params} parameters, {args.seconds:g} s of training on one thread: median "
         "(smallest … largest) over the seeds; "

@@ -34,7 +34,7 @@ def filled(text: str, results: Path) -> str:
 
 def main() -> None:
     """Rewrite all documents that have marks."""
-    for path in sorted((ROOT / "docs").glob("*.md")):
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
         text = path.read_text(encoding="utf-8")
         if (new := filled(text, ROOT / "benchmarks" / "results")) != text:
             path.write_text(new, encoding="utf-8")
