@@ -116,7 +116,7 @@ def measure_siren(threads: int) -> dict[str, Any]:
     SIREN's first frequency is the best of a list: each with the first seed, the best with all seeds.
     """
     common = "--problem high-frequency --k 8 --solver lm --time 45s --until 1e-12".split()
-    siren = [*common, *"--model siren --params 806 --set omega_hidden=3 --set".split()]
+    siren = [*common, *"--model siren --params 816 --set omega_hidden=3 --set".split()]
     ways = {"lrnn": common, **{f"siren {w}": [*siren, f"omega_first={w}"] for w in SIREN_FREQUENCIES}}
     firsts = {name: measure([*words, "--seed", str(SEEDS[0])], threads) for name, words in ways.items()}
     print({name: run["rel_l2"] for name, run in firsts.items()}, flush=True)

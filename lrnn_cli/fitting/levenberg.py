@@ -57,7 +57,7 @@ BEND = 0.75  # largest 2 |α| / |δ|
 DOWN, UP = 1 / 3, 2.0
 FLAT = 1e-8  # smallest entry of D, for weights on which nothing depends
 LAMBDA = (1e-16, 1e10)
-DEFAULT_RANK = 62
+DEFAULT_RANK = 48
 BUDGET = 1000  # parameters
 TRIES = (2.0, 4.0, 8.0)  # values of omega in up to three dimensions
 TRIES_BEYOND = (0.5,)
@@ -99,8 +99,8 @@ class State:
 
 
 def default_factors(n_inputs: int) -> int:
-    """Return D where none is given: 3 in up to three dimensions, 2 beyond."""
-    return 3 if n_inputs <= 3 else 2
+    """Return D where none is given: 4 in up to three dimensions, 2 beyond."""
+    return 4 if n_inputs <= 3 else 2
 
 
 def check_size(n_parameters: int) -> None:
@@ -184,7 +184,7 @@ def solve_levenberg(
         solved: filled in at the end.
         target: relative residual of the training rows at which to stop.
         rank: r; chosen so that there are some 800 parameters if left out.
-        n_factors: D; 3 in up to three dimensions and 2 beyond if left out.
+        n_factors: D; 4 in up to three dimensions and 2 beyond if left out.
         omega: largest frequency of the inner weights at the start; chosen by a few steps each if left out.
         model: name and configuration of another model of the catalog than the shallow product network; rank,
             n_factors and omega then mean nothing.
