@@ -132,11 +132,9 @@ def expand(inputs: Sequence[str], suffixes: tuple[str, ...]) -> list[str]:
         path = Path(name)
         if name != "-" and path.is_dir():
             inside = sorted(str(p) for p in path.iterdir() if p.suffix.lower() in suffixes and p.is_file())
-            if not inside and len(inputs) > 1:
-                inside = [name]
-            if not inside:
+            if not inside and len(inputs) == 1:
                 raise InputError(f"{name}: a folder without files of a known kind ({' '.join(suffixes)})")
-            found.extend(inside)
+            found.extend(inside or [name])
         else:
             found.append(name)
     return found

@@ -131,13 +131,9 @@ class Problem:
         if self.f is not None:
             return self.f(points) - self.f_shift
         exact = self._exact_jet(points)
-        return self._applied(points, exact) - self.f_shift
-
-    def _applied(self, points: Tensor, u: Jet) -> Tensor:
-        """Return -∇·(a ∇u) + c u (n,)."""
         a = self.a.jet(points)
-        flux = a.value * u.laplacian + (a.gradient * u.gradient).sum(0)
-        return self.c(points) * u.value - flux
+        flux = a.value * exact.laplacian + (a.gradient * exact.gradient).sum(0)
+        return self.c(points) * exact.value - flux - self.f_shift
 
     def _exact_jet(self, points: Tensor) -> Jet:
         if self.exact is None:
@@ -279,12 +275,10 @@ def _examined(problem: Problem) -> Problem:
     pure = not bool(dirichlet.any()) and bool((problem.c(inside) == 0).all())
     shift = 0.0
     if pure:
-        flux = problem.a(where.points) * rows.target * where.weights
-        total = _imbalance(problem, N_CHECK)
-        scale = float((source.abs().mean()) * domain.volume + flux.abs().sum())
+        total, scale = _imbalance(problem, N_CHECK)
         notes.append("pure Neumann: u is determined up to a constant; its mean is fixed")
         # rules of half the size tell how far the sums are off, on boundaries that are found point by point
-        unsure = abs(total - _imbalance(problem, N_CHECK // 2))
+        unsure = abs(total - _imbalance(problem, N_CHECK // 2)[0])
         manufactured = problem.f is None and all(data is None for _, data in problem.sides)
         if not manufactured and abs(total) > max(1e-6 * scale, 3 * unsure):
             shift = total / domain.volume
@@ -336,13 +330,17 @@ def exact_notes(problem: Problem, inside: Tensor, where: Boundary) -> list[str]:
     ]
 
 
-def _imbalance(problem: Problem, n: int) -> float:
-    """Return ∫ f + ∫ a ∂u/∂n over the boundary, 0 for compatible Neumann data, by rules of about n nodes."""
+def _imbalance(problem: Problem, n: int) -> tuple[float, float]:
+    """Return ∫ f + ∫ a ∂u/∂n over the boundary, 0 for compatible Neumann data, by rules of about n nodes.
+
+    The second number is the same of absolute values.
+    """
     points, weights = problem.domain.quadrature(n)
     where = problem.domain.boundary(n // 4)
     rows, _ = problem.boundary(where)
     flux = problem.a(where.points) * rows.target * where.weights
-    return float((problem.source_term(points) * weights).sum() + flux.sum())
+    source = problem.source_term(points) * weights
+    return float(source.sum() + flux.sum()), float(source.abs().sum() + flux.abs().sum())
 
 
 def require_finite(name: str, values: Tensor, points: Tensor) -> None:

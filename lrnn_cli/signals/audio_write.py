@@ -109,9 +109,11 @@ def coding_for_suffix(suffix: str, fmt: dict[str, Any], subtype: str | None = No
         known = ", ".join(dict.fromkeys(SUFFIXES.values()))
         raise ConfigError(f"output suffix: expected one of {known}, got {suffix or 'none'}")
     container = str(fmt["container"]) if fmt["container"] in found else found[0]
-    opus = suffix.lower() == ".opus"
-    usual = "OPUS" if opus else _USUAL.get(container, "PCM_24")
-    for each in (subtype,) if subtype else (usual,) if opus else (str(fmt["dtype"]), usual):
+    usual = _USUAL.get(container, "PCM_24")
+    own = [str(fmt["dtype"]), usual]
+    if suffix.lower() == ".opus":
+        own = [usual := "OPUS"]
+    for each in [subtype] if subtype else own:
         if each in SUBTYPES and _can_write(container, each, fmt):
             return container, each
     rate, channels = fmt["sample_rate"], fmt["channels"]

@@ -94,9 +94,9 @@ class AudioTask:
         notes = check_speech(int(self.signal.format["sample_rate"])) if self.options.speech_metrics else ()
         fmt = self.signal.format
         container, subtype = output_format(fmt, self.options.subtype)
-        if subtype != (self.options.subtype or fmt["dtype"]):
-            own = f"{fmt['container']} {fmt['dtype']}"
-            notes = (*notes, f"the output is {container} {subtype}: {own} cannot be written here")
+        own = (fmt["container"], fmt["dtype"])
+        if self.options.subtype is None and (container, subtype) != own:
+            notes = (*notes, f"the output is {container} {subtype}: {' '.join(own)} cannot be written here")
         plan = plan_sound(self.signal, choice, fit, self.options.segments, self.tuned)
         return replace(plan, notes=(*plan.notes, *notes))
 

@@ -53,8 +53,8 @@ def preset(name: str, model_name: str, kind: str = "image") -> dict[str, Any]:
     """Return the settings of a preset for a model.
 
     fast: a minute. best: ten minutes, for sounds two hours; both with what the kind of signal wants of the
-    training of the model. paper: what the model's authors published, from
-    the catalog; for sounds their setting for sounds, as one network, for anything else that for images.
+    training of the model. paper: what the model's authors published, from the catalog; for sounds their
+    setting for sounds, as one network, for anything else that for images.
 
     Args:
         name: of the preset.

@@ -42,10 +42,9 @@ class Tuned:
 
     def options_for(self, model: str, params: int | None) -> dict[str, float]:
         """Return the options of a model, with the width unless a budget decides it."""
-        width = (
-            {} if self.width is None or params is not None else {config_class(model).width_key: self.width}
-        )
-        return {**self.options, **width}
+        if self.width is None or params is not None:
+            return dict(self.options)
+        return {**self.options, config_class(model).width_key: self.width}
 
     def rate(self, optimizer: str) -> float | None:
         """Return the learning rate with an optimiser, None for the model's own."""
@@ -64,7 +63,7 @@ PICTURES: dict[str, Tuned] = {
     "mfn": Tuned(frequency=2.9),
 }
 SOUNDS: dict[str, Tuned] = {
-    # of one search on short clips, and a fifth of the error after five minutes (docs/audio.md)
+    # by a search on short clips and runs of five minutes: a sixth of the error on bach (docs/audio.md)
     "lrnn": Tuned(5e-4, options={"dbar": 2}, width=219, fit={"schedule": "cos:0.02"}),
     "spder": Tuned(5.6e-4, options={"omega_hidden": 100.0}),
     "finer": Tuned(1.2e-2, frequency=0.34, options={"first_bias": 0.42}),

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lrnn_cli.errors import CheckpointError, ConfigError, FitError
-from lrnn_cli.fitting import checkpoint
+from lrnn_cli.fitting import checkpoint, train_equation
 from lrnn_cli.fitting.blocks import BlockRunner
 from lrnn_cli.fitting.catalog_network import choose_config, start_catalog_network
 from lrnn_cli.fitting.fields import FORMAT, NetworkField, encode, load
@@ -54,6 +54,12 @@ def test_adam_descends_and_keeps_the_best() -> None:
     assert losses[-1] < 0.5 * losses[0]
     assert solved.about["residual_training"] == min(losses)
     assert solved.about["steps"] == 120
+
+
+def test_a_budget_of_time_is_not_cut_by_the_usual_number_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(train_equation.STEPS, "adam", 5)
+    assert train(BUMP, "adam", "siren", 0)[0].about["steps"] == 5
+    assert train(BUMP, "adam", "siren", 0, time_s=0.5)[0].about["steps"] > 5
 
 
 def test_it_stops_at_the_target() -> None:
@@ -105,6 +111,7 @@ def test_spoilt_checkpoints_are_refused(tmp_path: Path) -> None:
         ({"config": {**header["field"]["config"], "width": 7}}, "do not agree"),
         ({"config": {**header["field"]["config"], "depth": 10**6}}, "do not agree"),
         ({"model": "nothing"}, "unknown"),
+        ({"hard": False}, "took another boundary mask for this problem; solve it again"),
     ):
         spoilt = {**header, "field": {**header["field"], **change}}
         path.write_bytes(checkpoint.encode(tensors, spoilt))

@@ -1,11 +1,12 @@
 """From a number of parameters to a width: as near as an integer width allows, for every model."""
 
 import pytest
+import torch
 
 from lrnn_cli.errors import ConfigError
 from lrnn_cli.models import catalog
 from lrnn_cli.models.budget import TOLERANCE, fit_budget, parameters_of
-from lrnn_cli.models.contract import count_parameters
+from lrnn_cli.models.contract import count_parameters, weight_bits
 from tests.cases import CASES, case_id, make
 
 BUDGETS = [20_000, 200_000, 2_000_000]
@@ -74,3 +75,8 @@ def test_too_small_a_budget():
 def test_an_unknown_model():
     with pytest.raises(ConfigError, match="model: unknown 'lrn'; did you mean 'lrnn'"):
         fit_budget("lrn", {}, 1000, n_inputs=2, n_outputs=1)
+
+
+def test_bits_are_those_of_the_precision_of_the_weights():
+    model = torch.nn.Linear(3, 2)
+    assert weight_bits(model) == 32 * 8 and weight_bits(model.double()) == 64 * 8

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from lrnn_cli.numerics.domains import Annulus, Box, Disc, Domain, Polygon
 from lrnn_cli.numerics.jets import nested
 from lrnn_cli.numerics.polygons import triangles
+from lrnn_cli.numerics.shape import Shape
 
 DOMAINS: list[Domain] = [
     Box(lower=(-1.0,), upper=(2.0,)),
@@ -114,3 +115,15 @@ def test_rules_for_measuring_share_no_random_points_with_those_for_solving() -> 
     assert not edge & {tuple(p) for p in high.heldout_boundary(300, 7).points.tolist()}
     plane = Box()
     assert torch.equal(plane.heldout_quadrature(100, 7)[0], plane.quadrature(100)[0])
+
+
+def test_a_shape_has_to_define_itself() -> None:
+    bare = Shape()
+    with pytest.raises(TypeError, match="Shape defines no bounds"):
+        bare.bounds()
+    with pytest.raises(TypeError, match="Shape defines no inside"):
+        bare.inside(torch.zeros(1, 2))
+    with pytest.raises(TypeError, match="Shape defines no quadrature"):
+        bare.heldout_quadrature(10, 0)
+    with pytest.raises(TypeError, match="Shape defines no boundary"):
+        bare.heldout_boundary(10, 0)

@@ -176,6 +176,9 @@ def test_another_coding_than_the_input_is_said():
     adpcm = replace(tone(440, 0.1), format=tone(440, 0.1).format | {"dtype": "IMA_ADPCM"})
     plan = AudioTask(adpcm, AudioOptions()).plan(SMALL, FIT)
     assert plan.notes[-1] == "the output is WAV PCM_16: WAV IMA_ADPCM cannot be written here"
+    au = replace(tone(440, 0.1), format=tone(440, 0.1).format | {"container": "AU"})
+    plan = AudioTask(au, AudioOptions()).plan(SMALL, FIT)
+    assert plan.notes[-1] == "the output is WAV PCM_16: AU PCM_16 cannot be written here"
     assert AudioTask(tone(440, 0.1), AudioOptions()).plan(SMALL, FIT).notes == ()
 
 
