@@ -59,17 +59,20 @@ TRIALS: dict[str, tuple[tuple[float, float], ...]] = {
 # at full length, with the frequency of the best trial: rate (None: that of the trial), and the recipe
 LONG: dict[str, tuple[tuple[float | None, str], ...]] = {
     "lrnn": ((None, "usual"), (5e-4, "small"), (5e-4, "narrow")),
-    "siren": ((None, "usual"), (2e-4, "usual"), (2e-4, "small")),
-    "spder": ((None, "usual"), (2e-4, "usual"), (1e-4, "usual"), (1e-4, "small")),
-}
+    "siren": ((None, "usual"), (2e-4, "usual"), (2e-4, "small"), (2e-4, "cosine"), (1e-4, "cosine")),
+    "spder": ((None, "usual"), (2e-4, "usual"), (1e-4, "usual"), (1e-4, "small"), (2e-4, "cosine"),
+              (1e-4, "cosine")),
+}  # fmt: skip
+GUARDED = ("cosine",)  # recipes of SIREN and SPDER that are not run with --no-guard
 SETTINGS = ("lr", "factor", "omega_first", "guard", "recipe")
 SMALL = ("--batch-points", "1024", "--schedule", "cos:0.02")
 RECIPES: dict[str, tuple[str, ...]] = {  # of the trials: usual; now LRNN's default: narrow
     "usual": ("--batch-points", "2048", "--schedule", "inverse:0.05"),
+    "cosine": ("--batch-points", "2048", "--schedule", "cos:0.02"),
     "small": SMALL,
     "narrow": SMALL,
 }
-FACTORS = {"usual": 4, "small": 4, "narrow": 2}  # of LRNN, the only one with the last
+FACTORS = {"usual": 4, "small": 4, "narrow": 2}  # of LRNN: the only one with the last, and without cosine
 Run = dict[str, Any]
 
 
@@ -172,9 +175,14 @@ def long_settings(model: str, trials: list[Run]) -> list[Run]:
     """Rate, frequency and guard to be run at full length, after the trials."""
     first = best(trials)[0]
     kept = {name: first[name] for name in ("factor", "omega_first")}
-    guard = {} if model == "lrnn" else {"guard": False}
+    waits = {recipe: {"guard": False} for recipe in RECIPES if recipe not in GUARDED and model != "lrnn"}
     return [
-        {**kept, "lr": rate or first["lr"], **guard, **({} if recipe == "usual" else {"recipe": recipe})}
+        {
+            **kept,
+            "lr": rate or first["lr"],
+            **waits.get(recipe, {}),
+            **({} if recipe == "usual" else {"recipe": recipe}),
+        }
         for rate, recipe in LONG[model]
     ]
 

@@ -1,6 +1,6 @@
 """Any model of the catalog on an equation: residuals by Taylor mode, their gradient and their dense Jacobian.
 
-    u = m s N_θ((x - c) / h),    m the mask where the boundary is hard,
+    u = G + m s N_θ((x - c) / h),    G lift and m mask where the boundary is hard,
 
 c and h centre and half sides of the bounding box. s, a constant, is chosen at the start such that the two
 sides of the equation are of one size; the weights then need not grow.

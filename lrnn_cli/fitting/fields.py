@@ -39,11 +39,24 @@ class Field(Protocol):
         """Return value (n,), gradient (d, n) and Laplacian (n,) at points (n, d), float64."""
 
 
+def with_boundary(problem: Problem, points: Tensor, inner: Jet) -> Jet:
+    """Return the jet of G + m N for that of N; N itself where the problem has no hard boundary.
+
+    Args:
+        problem: with mask m and lift G.
+        points: (n, d).
+        inner: jet of N there.
+    """
+    mask = problem.domain.mask(points) if problem.hard else None
+    total = inner if mask is None else mask * inner
+    return total if problem.lift is None else problem.lift.jet(points) + total
+
+
 @dataclass(frozen=True)
 class ProductField:
-    """u = m Σ_ℓ S_ℓ φ_ℓ + Σ_k s_k + shift.
+    """u = G + m Σ_ℓ S_ℓ φ_ℓ + Σ_k s_k + shift.
 
-    Product neurons behind the mask where there is one, singular functions, a constant.
+    Product neurons behind lift and mask where the boundary is hard, singular functions, a constant.
     """
 
     problem: Problem
@@ -61,10 +74,7 @@ class ProductField:
 
     def jet(self, points: Tensor) -> Jet:
         """Return value, gradient and Laplacian."""
-        total = self.features.jet(points, self.head)
-        mask = self.problem.domain.mask(points) if self.problem.hard else None
-        if mask is not None:
-            total = mask * total
+        total = with_boundary(self.problem, points, self.features.jet(points, self.head))
         if len(self.enrichment):
             total = total + self.enrichment.jet(points, self.singular)
         return total + points.new_tensor(self.shift)
@@ -76,7 +86,7 @@ class ProductField:
 
 @dataclass(frozen=True)
 class NetworkField:
-    """u = m s N((x - c) / h) + shift: a model of the catalog, the bounding box mapped to [-1, 1]^d."""
+    """u = G + m s N((x - c) / h) + shift: a model of the catalog, the bounding box mapped to [-1, 1]^d."""
 
     problem: Problem
     name: str
@@ -98,9 +108,8 @@ class NetworkField:
         lower, upper = (points.new_tensor(b) for b in self.problem.domain.bounds())
         found = field_jet(self.model, points, origin=(lower + upper) / 2, scale=(upper - lower) / 2)
         plain = Jet(found.value.detach(), found.gradient.detach(), found.laplacian.detach())
-        total = plain * points.new_tensor(self.scale)
-        mask = self.problem.domain.mask(points) if self.problem.hard else None
-        return (total if mask is None else mask * total) + points.new_tensor(self.shift)
+        total = with_boundary(self.problem, points, plain * points.new_tensor(self.scale))
+        return total + points.new_tensor(self.shift)
 
     def shifted(self, by: float) -> NetworkField:
         """Return the field plus a constant."""
@@ -244,4 +253,4 @@ def _separable(tensors: dict[str, Tensor], ends: list[list[float]], problem: Pro
     core = tensors["core"]
     if core.ndim != problem.n_inputs or tuple(core.shape) != tuple(a.combination.shape[1] for a in axes):
         raise CheckpointError("header and weights do not agree")
-    return SeparableField(axes, core)
+    return SeparableField(axes, core, problem.lift)

@@ -21,7 +21,7 @@ BLOCK = 450  # rows per thread and turn: arrays of some 100 kB each
 
 @dataclass(frozen=True)
 class ProductNetwork:
-    """u = Σ_ℓ S_ℓ φ_ℓ, behind the mask where there is one; else plus a constant.
+    """u = Σ_ℓ S_ℓ φ_ℓ, behind lift and mask where the boundary is hard; else plus a constant.
 
     Features, output layer S (r,) and shift (0,) or (1,).
     """

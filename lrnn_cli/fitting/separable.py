@@ -26,6 +26,7 @@ from torch import Tensor
 from lrnn_cli.fitting.linear_features import jet_in_blocks
 from lrnn_cli.numerics.gauss import gauss
 from lrnn_cli.numerics.jets import Jet
+from lrnn_cli.numerics.lifting import Lift
 
 CUTOFF = 1e-12  # singular values below this part of the largest are left out
 REFINEMENTS = 8
@@ -68,10 +69,11 @@ def _raw_features(
 
 @dataclass(frozen=True)
 class SeparableField:
-    """The solution: one basis per axis and the core C."""
+    """The solution: one basis per axis, the core C, and a lift where it does not vanish on the boundary."""
 
     axes: tuple[AxisBasis, ...]
     core: Tensor
+    lift: Lift | None = None
 
     @property
     def n_coefficients(self) -> int:
@@ -95,7 +97,8 @@ class SeparableField:
 
         first = [contract([int(j == k) for j in range(d)]) for k in range(d)]
         second = [contract([2 * int(j == k) for j in range(d)]) for k in range(d)]
-        return Jet(contract([0] * d), torch.stack(first), torch.stack(second).sum(0))
+        found = Jet(contract([0] * d), torch.stack(first), torch.stack(second).sum(0))
+        return found if self.lift is None else found + self.lift.jet(points)
 
 
 class SeparableSystem:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -85,7 +85,7 @@ class Solved:
 
 
 def is_separable(problem: Problem) -> bool:
-    """Tell whether separable features apply: a box, u = 0 all around, constant coefficients."""
+    """Tell whether separable features apply: a box, u known all around, constant coefficients."""
     if not isinstance(problem.domain, Box) or not problem.hard:
         return False
     points, _ = problem.domain.quadrature(500)
@@ -138,7 +138,7 @@ def solve_linear(
     separable = features in ("auto", "separable") and is_separable(problem)
     if features == "separable" and not separable:
         solved.notes.append(
-            "separable features need a box, u = 0 around and constant coefficients: product ones taken"
+            "separable features need a box, u known all around and constant coefficients: product ones taken"
         )
 
     def over() -> bool:
@@ -277,7 +277,11 @@ class _Run:
         system = SeparableSystem(*problem.domain.bounds(), n_features, omega, self.seed)
         points = system.grid()
         a, c = float(problem.a(points[:1])), float(problem.c(points[:1]))
-        solution, training = system.solve(problem.source_term(points), a, c)
+        source, lift = problem.source_term(points), problem.lift
+        if lift is not None:
+            source = problem.interior(points).beyond(lift.jet(points)).target
+        found, training = system.solve(source, a, c)
+        solution = replace(found, lift=lift)
         n = self.heldout.n_interior
         rows = problem.interior(self.heldout.rows.points[:n])
         size = self.scales.equation * n**0.5

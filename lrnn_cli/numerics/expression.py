@@ -18,6 +18,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -66,10 +67,19 @@ class Expression:
         """Return the values (n,) at points (n, d), float64."""
         return self._evaluate(list(points.T), points).value
 
-    def jet(self, points: Tensor) -> Jet:
-        """Return value (n,), gradient (d, n) and Laplacian (n,) at points (n, d), by forward Taylor mode."""
+    def jet(self, points: Tensor, at: Mapping[int, float] = MappingProxyType({})) -> Jet:
+        """Return value (n,), gradient (d, n) and Laplacian (n,) at points (n, d), by forward Taylor mode.
+
+        Args:
+            points: (n, d).
+            at: coordinates, by their number, that are held at a value instead: the result does not depend on
+                them. Not for expressions of time.
+        """
         if not self.n_time:
-            return self._evaluate([*jets.coordinates(points)], points)
+            axes: list[Operand] = [*jets.coordinates(points)]
+            for k, value in at.items():
+                axes[k] = jets.constant(value, points)
+            return self._evaluate(axes, points)
         plain, space = list(points.T), points[:, 1:]
         found = self._evaluate([plain[0], *jets.coordinates(space)], space)
         rate = self._evaluate([*jets.coordinates(points[:, :1]), *plain[1:]], points[:, :1]).gradient

@@ -6,7 +6,8 @@ Every condition of a linear second-order problem is such a row:
     u = g (Dirichlet)        κ = 1, t = g
     ∂u/∂n = g (Neumann)      β = n, t = g
 
-and so are the same conditions on N when u = m N with a mask m (`Rows.through`).
+and so are the same conditions on N when u = g + m N with a mask m (`Rows.through`) and a known g
+(`Rows.beyond`).
 """
 
 from __future__ import annotations
@@ -64,6 +65,11 @@ class Rows:
             self.second * mask.laplacian + (self.first * slope).sum(1) + self.zeroth * mask.value,
             self.target,
         )
+
+    def beyond(self, known: Jet) -> Rows:
+        """Return the rows on v that are these rows on u = g + v, for the jet of g at the points."""
+        target = self.target - self.apply(known)
+        return Rows(self.points, self.second, self.first, self.zeroth, target)
 
     def take(self, span: slice) -> Rows:
         """Return some of the rows."""

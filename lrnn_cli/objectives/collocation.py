@@ -40,7 +40,7 @@ BOUNDARY_SHARE = 6.0  # boundary rows per square root of interior rows, in the p
 
 @dataclass(frozen=True)
 class Collocation:
-    """Weighted rows of a problem for the unknown network: `m N` through the mask where the problem is hard.
+    """Weighted rows of a problem for the unknown network N: of u = G + m N where the problem is hard.
 
     Attributes:
         rows: equation first, boundary after it.
@@ -143,7 +143,7 @@ def collocate(
         points = domain.quadrature(n)[0] if heldout_seed is None else domain.heldout(n, heldout_seed)
     parts = [problem.interior(points).scaled(1.0 / (scales.equation * math.sqrt(len(points))))]
     if problem.hard:
-        parts = [through_mask(problem, parts[0])]
+        parts = [behind_boundary(problem, parts[0])]
     else:
         share = BOUNDARY_SHARE * math.sqrt(n) if problem.n_inputs <= 2 else 0.6 * n
         where = (
@@ -158,7 +158,9 @@ def collocate(
     return Collocation(join(parts), len(points))
 
 
-def through_mask(problem: Problem, rows: Rows) -> Rows:
-    """Return rows on N for rows on u = m N; the same rows where the problem has no hard boundary."""
+def behind_boundary(problem: Problem, rows: Rows) -> Rows:
+    """Return rows on N for rows on u = G + m N; the same rows where the problem has no hard boundary."""
     mask = problem.domain.mask(rows.points) if problem.hard else None
+    if problem.lift is not None:
+        rows = rows.beyond(problem.lift.jet(rows.points))
     return rows if mask is None else rows.through(mask)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -26,6 +26,7 @@ from lrnn_cli.numerics.checks import describe_nonfinite
 from lrnn_cli.numerics.domains import AnyDomain, Box, Domain, Polygon
 from lrnn_cli.numerics.expression import Expression, compile_expression
 from lrnn_cli.numerics.jets import Jet
+from lrnn_cli.numerics.lifting import Lift, lift
 from lrnn_cli.numerics.rows import Rows
 from lrnn_cli.numerics.shape import Boundary
 
@@ -82,7 +83,8 @@ class Problem:
         n_inputs: d.
         f, exact, a, c: compiled expressions; f None is derived from `exact`.
         sides: per side of the domain, whether it is Dirichlet, and the data (None: from `exact`).
-        hard: u vanishes on the whole boundary and the domain has a mask, so that u = m N.
+        hard: u is known on the whole boundary and the domain has a mask m, so that u = G + m N.
+        lift: G, which takes the data on the boundary (`numerics.lifting`); None for G = 0.
         f_shift: constant taken from f so that a pure Neumann problem has a solution.
         pure_neumann: only ∇u is determined; the mean of u is fixed afterwards.
         notes: what the user should know.
@@ -96,6 +98,7 @@ class Problem:
     c: Expression
     sides: tuple[tuple[bool, Expression | None], ...]
     hard: bool = False
+    lift: Lift | None = None
     f_shift: float = 0.0
     pure_neumann: bool = False
     notes: tuple[str, ...] = ()
@@ -208,6 +211,12 @@ def compile_problem(config: ProblemConfig) -> Problem:
 
     if config.f is None and config.exact is None:
         raise ConfigError(f"{config.name}: give f, or an exact solution to derive it from (--manufacture)")
+
+    def read_data(side: str, condition: Condition, text: str) -> Expression | None:
+        # data that repeat the exact solution say nothing of its inside, either
+        exact = text == FROM_EXACT or (condition.dirichlet is not None and text == config.exact)
+        return None if exact else read(text, f"boundary {side}")
+
     problem = Problem(
         config,
         n_inputs,
@@ -216,7 +225,7 @@ def compile_problem(config: ProblemConfig) -> Problem:
         a=read(config.a, "a"),
         c=read(config.c, "c"),
         sides=tuple(
-            (condition.neumann is None, None if text == FROM_EXACT else read(text, f"boundary {side}"))
+            (condition.neumann is None, read_data(side, condition, text))
             for side, condition, text in find_conditions(config)
         ),
     )
@@ -265,8 +274,12 @@ def _examined(problem: Problem) -> Problem:
     size = float(problem.exact(inside).abs().max()) if problem.exact else 0.0
     size = max(size, float(source.abs().max()) / problem.lowest_eigenvalue())
     zero = bool((rows.target.abs() <= 1e-13 * size).all())
-    hard = bool(dirichlet.all()) and zero and domain.mask(inside[:1]) is not None
-    notes += [*_corner_notes(problem, size), *exact_notes(problem, inside, where)]
+    corners = _corner_notes(problem, size)
+    notes += [*corners, *exact_notes(problem, inside, where)]
+    masked = bool(dirichlet.all()) and domain.mask(inside[:1]) is not None
+    known = None
+    if masked and not zero and not corners:
+        known = lift(domain, tuple(data for _, data in problem.sides), problem.exact, inside)
     notes += orientation_notes(problem.config)
     if isinstance(domain, Polygon) and domain.reentrant():
         notes.append(
@@ -284,10 +297,14 @@ def _examined(problem: Problem) -> Problem:
             shift = total / domain.volume
             told = "" if problem.exact is None else "; the exact solution is none of that problem"
             notes.append(f"f and the boundary data are not compatible: {shift:.6g} is taken from f{told}")
-    return Problem(
-        problem.config, problem.n_inputs, problem.f, problem.exact, problem.a, problem.c, problem.sides,
-        hard, shift, pure, tuple(notes),
-    )  # fmt: skip
+    return replace(
+        problem,
+        hard=masked and (zero or known is not None),
+        lift=known,
+        f_shift=shift,
+        pure_neumann=pure,
+        notes=tuple(notes),
+    )
 
 
 def orientation_notes(config: ProblemConfig) -> list[str]:

@@ -1,9 +1,9 @@
 """What a kind of signal wants of a model other than the model's own defaults: rate, frequencies, scales.
 
 Found by one search with the same trials for every model (`benchmarks/tune_models.py`, docs/models.md), except
-for pictures the optimiser of `lrnn` and the rates of `finer` and `mfn`, and for sounds all of `lrnn`,
-which were compared on the sample data themselves; laid below what the user gives. CT, functions and
-equations take nothing from here.
+for pictures the optimiser of `lrnn` and the rates of `finer` and `mfn`, and for sounds all of `lrnn`
+and `siren`, which were compared on the sample data themselves; laid below what the user gives. CT, functions
+and equations take nothing from here.
 """
 
 from __future__ import annotations
@@ -65,6 +65,8 @@ PICTURES: dict[str, Tuned] = {
 SOUNDS: dict[str, Tuned] = {
     # by a search on short clips and runs of five minutes: a sixth of the error on bach (docs/audio.md)
     "lrnn": Tuned(5e-4, options={"dbar": 2}, width=219, fit={"schedule": "cos:0.02"}),
+    # with 5e-4, which wins in half a minute, twice the steps were worse on three of four clips
+    "siren": Tuned(2e-4, fit={"schedule": "cos:0.02"}),
     "spder": Tuned(5.6e-4, options={"omega_hidden": 100.0}),
     "finer": Tuned(1.2e-2, frequency=0.34, options={"first_bias": 0.42}),
     "fourier": Tuned(1.2e-2, frequency=0.34),

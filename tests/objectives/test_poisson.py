@@ -8,7 +8,8 @@ import torch
 from lrnn_cli.errors import ConfigError
 from lrnn_cli.numerics.domains import Box, Disc, Polygon
 from lrnn_cli.numerics.implicit_domain import Implicit
-from lrnn_cli.objectives.collocation import collocate, measure_scales
+from lrnn_cli.numerics.jets import nested
+from lrnn_cli.objectives.collocation import behind_boundary, collocate, measure_scales
 from lrnn_cli.objectives.named_problems import NAMED, named_problem
 from lrnn_cli.objectives.poisson import Problem, ProblemConfig, compile_problem
 from lrnn_cli.objectives.unsteady import compile_equation
@@ -43,7 +44,8 @@ def test_named_problems_satisfy_themselves(name: str) -> None:
 
 
 def test_weighted_rows_have_the_norm_of_a_relative_residual() -> None:
-    for found in (problem(exact="sin(pi*x)*sin(pi*y)"), problem(exact="exp(x*y)")):
+    kinked = "exp(x*y) + abs(x - 2)"  # no lift: the data are rows of their own
+    for found in (problem(exact="sin(pi*x)*sin(pi*y)"), problem(exact=kinked)):
         scales = measure_scales(found)
         rows = collocate(found, 900, scales, heldout_seed=1).rows
         assert found.hard == (len(rows) == 900)
@@ -146,3 +148,35 @@ def test_bad_names() -> None:
     with pytest.raises(ConfigError, match="2 … 10"):
         named_problem("anova", dim=30)
     assert Disc().sides == ("outer",)
+
+
+def test_a_hard_boundary_where_the_data_allow_one() -> None:
+    assert problem(exact="exp(x*y)").lift is not None
+    assert problem(domain=Disc(), f="1", boundary={"all": {"dirichlet": "1 + x"}}).hard
+    # data that repeat the exact solution are no way to its inside
+    repeated = problem(domain=Disc(), exact="1 + x", boundary={"all": {"dirichlet": "1 + x"}})
+    assert (repeated.hard, repeated.lift) == (False, None)
+    zero = problem(exact="sin(pi*x)*sin(pi*y)")
+    assert (zero.hard, zero.lift) == (True, None)
+    jump = problem(f="1", boundary={"x0": {"dirichlet": "1"}, "all": {"dirichlet": "0"}})
+    assert (jump.hard, jump.lift) == (False, None)
+    mixed = problem(exact="exp(x*y)", boundary={"x0": {"neumann": "exact"}})
+    assert (mixed.hard, mixed.lift) == (False, None)
+
+
+def test_rows_behind_the_boundary() -> None:
+    """The rows on N of the very N that makes G + m N the exact solution hold."""
+    found = problem(exact="exp(x) * sin(3*y) + x*y^2", a="1 + x*y", c="2")
+    points = found.domain.heldout(40, 3)
+    assert found.exact is not None
+    assert found.lift is not None
+    rows = behind_boundary(found, found.interior(points))
+
+    def network(x: torch.Tensor) -> torch.Tensor:
+        assert found.exact is not None
+        assert found.lift is not None
+        mask = found.domain.mask(x)
+        assert mask is not None
+        return (found.exact.jet(x).value - found.lift.jet(x).value) / mask.value
+
+    torch.testing.assert_close(rows.apply(nested(network, points)), rows.target, rtol=1e-8, atol=1e-8)
