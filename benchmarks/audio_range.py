@@ -3,7 +3,7 @@
     python -m benchmarks.audio_range [--seeds 2] [--steps 300]
 
 Every run is the real command, `lrnn fit-audio FILE --params 50k`, with the frequencies that it takes from the
-spectrum, on one thread, for so many steps of 2048 samples and network; the minute is fitted in six networks.
+spectrum, on one thread, for so many steps of 1024 samples and network; the minute is fitted in six networks.
 Sounds at other rates than the sample data's are resampled (polyphase). The error after the last step stands
 beside the variance, which is the error of a constant. Nothing depends on time. results/audio_range.json and
 .md.

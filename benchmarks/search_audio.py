@@ -39,6 +39,7 @@ SIREN_PASSES = 1.25
 # The model, then what differs from its defaults: `times_omega` multiplies the frequency that the clip's
 # spectrum suggests, `steady_omega` and `spread` change the first layer, `fit` the training, the rest the
 # model.
+NOW = {"lr": 1e-3, "batch_points": 1024, "schedule": "cos:0.02"}  # what the first trials led to
 TRIALS: dict[str, tuple[str, dict[str, Any]]] = {
     "lrnn": ("lrnn", {}),
     "siren": ("siren", {"fit": {"lr": 5e-4}}),
@@ -58,6 +59,19 @@ TRIALS: dict[str, tuple[str, dict[str, Any]]] = {
     "lrnn nadam": ("lrnn", {"fit": {"optimizer": "nadam"}}),
     "lrnn nadam 2e-3": ("lrnn", {"fit": {"optimizer": "nadam", "lr": 2e-3}}),
     "lrnn cos": ("lrnn", {"fit": {"schedule": "cos:0.02"}}),
+    "now": ("lrnn", {"dbar": 2, "fit": NOW}),
+    "now lr 5e-4": ("lrnn", {"dbar": 2, "fit": {**NOW, "lr": 5e-4}}),
+    "now lr 2e-3": ("lrnn", {"dbar": 2, "fit": {**NOW, "lr": 2e-3}}),
+    "now omega hidden 50": ("lrnn", {"dbar": 2, "omega_hidden": 50.0, "fit": NOW}),
+    "now omega hidden 100": ("lrnn", {"dbar": 2, "omega_hidden": 100.0, "fit": NOW}),
+    "now spread": ("lrnn", {"dbar": 2, "spread": 16.0, "times_omega": 2.0, "fit": NOW}),
+    "now omega x2": ("lrnn", {"dbar": 2, "times_omega": 2.0, "fit": NOW}),
+    "now depth 4": ("lrnn", {"dbar": 2, "depth": 4, "fit": NOW}),
+    "now batch 512": ("lrnn", {"dbar": 2, "fit": {**NOW, "batch_points": 512}}),
+    "now beta2 0.99": ("lrnn", {"dbar": 2, "fit": {**NOW, "beta2": 0.99}}),
+    "now nadam 2e-3": ("lrnn", {"dbar": 2, "fit": {**NOW, "optimizer": "nadam", "lr": 2e-3}}),
+    "spder": ("spder", {"omega_hidden": 100.0, "fit": {**NOW, "lr": 2e-4}}),
+    "spder lr 5e-4": ("spder", {"omega_hidden": 100.0, "fit": {**NOW, "lr": 5e-4}}),
     "siren lr 1e-3": ("siren", {"fit": {"lr": 1e-3}}),
     "siren omega x1.5": ("siren", {"fit": {"lr": 5e-4}, "times_omega": 1.5}),
     "siren nadam": ("siren", {"fit": {"lr": 5e-4, "optimizer": "nadam"}}),
@@ -162,7 +176,8 @@ def main(argv: list[str] | None = None) -> None:
     trials = earlier(args.store, budget)
     done = {(t["name"], t["seed"]) for t in trials}
     wanted = [(n, int(s)) for s in args.seeds.split(",") for n in args.names.split(",")]
-    best = {m: [t["fits"][0]["psnr_db"] for t in trials if t["name"] == m] for m in ("lrnn", "siren")}
+    models = {model for model, _ in TRIALS.values()}
+    best = {m: [t["fits"][0]["psnr_db"] for t in trials if t["name"] == m] for m in models}
     with ProcessPoolExecutor(args.jobs) as pool:
         futures: list[Future[dict[str, Any]]] = []
         for name, seed in wanted:

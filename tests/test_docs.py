@@ -8,6 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+
+from lrnn_cli.objectives.compile_poisson import compile_problem
+from lrnn_cli.objectives.poisson import ProblemConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -141,3 +145,10 @@ def test_tables_in_the_documents_are_those_of_the_results(tmp_path):
     marked = "x\n<!-- table new -->\n{}<!-- end -->\n<!-- table none -->\nkept\n<!-- end -->\n"
     filling = filled(marked.format("old\n"), tmp_path)
     assert filling == marked.format("\n## a\n\n| 1 |\n\n")
+
+
+def test_the_file_in_the_page_on_equations_is_a_problem() -> None:
+    page = (ROOT / "docs" / "poisson.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    problem = compile_problem(ProblemConfig(**yaml.safe_load(block)["problem"]))
+    assert (problem.config.name, problem.hard, problem.notes) == ("drum", True, ())

@@ -33,6 +33,7 @@ from lrnn_cli.objectives.poisson import Problem
 BLOCK = 512  # rows per thread and turn
 PER_SAMPLE = 128  # rows of the Jacobian at once
 PER_PASS = 256  # the same for linear layers
+ROUNDING = 1e-14
 PARAMETERS = 1000  # where no size is given
 SAMPLES = 32  # per axis, of the signal that stands in for a problem where a model asks for one
 PIECEWISE_LINEAR = ("mlp-relu", "maxout")
@@ -232,4 +233,5 @@ def start_catalog_network(
     network = CatalogNetwork(problem, name, config, PerThread(module), theta)
     size = float((network.residual(rows, runner) + rows.target).norm())
     wanted = float(rows.target.norm())
-    return replace(network, scale=wanted / size if size > 0 and wanted > 0 else 1.0)
+    # where nothing is left to solve the network starts as small as rounding
+    return replace(network, scale=max(wanted, ROUNDING) / size if size > 0 else 1.0)

@@ -168,7 +168,7 @@ def encode(solution: AnyField, problem: Problem, about: dict[str, Any]) -> bytes
         }
         functions = [asdict(function) for function in solution.enrichment.functions]
         header["field"] = {"kind": "product", "shift": solution.shift, "functions": functions}
-    header["field"]["hard"] = problem.hard
+    header["field"] |= {"hard": problem.hard, "lift": problem.lift is not None}
     return checkpoint.encode(tensors, header)
 
 
@@ -190,10 +190,7 @@ def load(path: Path) -> tuple[AnyField, Problem, dict[str, Any]]:
     try:
         problem = compile_equation(ProblemConfig(**header["problem"]))
         about = header["field"]
-        if about.get("hard", problem.hard) != problem.hard:
-            raise CheckpointError(
-                "written by a version that took another boundary mask for this problem; solve it again"
-            )
+        problem = _as_solved(problem, about)
         if about["kind"] == "separable":
             return _separable(tensors, about["ends"], problem), problem, header
         if about["kind"] == "network":
@@ -216,9 +213,35 @@ def load(path: Path) -> tuple[AnyField, Problem, dict[str, Any]]:
         return loaded, problem, header
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
-    except (KeyError, TypeError, ValueError, RuntimeError, ValidationError, ConfigError) as error:
+    except (
+        KeyError,
+        TypeError,
+        AttributeError,
+        ValueError,
+        RuntimeError,
+        ValidationError,
+        ConfigError,
+    ) as error:
         reason = f"{type(error).__name__}: {error}".split("\n")[0]
         raise CheckpointError(f"{path}: the header makes no sense ({reason})") from error
+
+
+def _as_solved(problem: Problem, about: dict[str, Any]) -> Problem:
+    """Return the problem with the kind of boundary that a solution was made for.
+
+    Files of before lifts existed say nothing of them: hard meant u = 0 then. Older ones say nothing of a hard
+    boundary, either.
+
+    Raises:
+        CheckpointError: when the problem has no such boundary any more.
+    """
+    lifted = bool(about.get("lift", problem.lift is not None))
+    hard = bool(about.get("hard", problem.hard and problem.lift is None))
+    if hard and not (problem.hard and lifted == (problem.lift is not None)):
+        raise CheckpointError(
+            "written by a version that met the boundary in another way for this problem; solve it again"
+        )
+    return problem if hard else replace(problem, hard=False, lift=None)
 
 
 def _network(tensors: dict[str, Tensor], about: dict[str, Any], problem: Problem) -> NetworkField:

@@ -19,7 +19,7 @@ from lrnn_cli.errors import FitError
 from lrnn_cli.fitting.enrichment import Enrichment
 from lrnn_cli.fitting.error_probe import ErrorProbe
 from lrnn_cli.fitting.fields import AnyField, ProductField, with_mean
-from lrnn_cli.fitting.linear_features import draw_features, solve_columns
+from lrnn_cli.fitting.linear_features import draw_features, jet_in_blocks, solve_columns
 from lrnn_cli.fitting.separable import SeparableSystem
 from lrnn_cli.numerics.domains import Box
 from lrnn_cli.objectives.collocation import (
@@ -39,6 +39,7 @@ STALL = 0.5  # a larger network has to bring the residual below this part of the
 SIZES = {1: (64, 128, 256), 2: (384, 1024, 2048), 3: (512, 1536, 2560)}
 OMEGAS = {1: (4.0, 8.0, 16.0, 32.0, 64.0), 2: (4.0, 8.0, 12.0, 16.0, 24.0), 3: (2.0, 4.0, 8.0, 12.0)}
 SEPARABLE_SIZES = {1: (32, 64, 128, 256), 2: (32, 64, 128, 192, 256), 3: (24, 40, 56)}
+LIFT_BLOCK = 4096  # nodes at which a lift is evaluated at once
 SEPARABLE_OMEGA = 0.4  # largest frequency per feature of an axis
 
 
@@ -277,9 +278,11 @@ class _Run:
         system = SeparableSystem(*problem.domain.bounds(), n_features, omega, self.seed)
         points = system.grid()
         a, c = float(problem.a(points[:1])), float(problem.c(points[:1]))
-        source, lift = problem.source_term(points), problem.lift
-        if lift is not None:
-            source = problem.interior(points).beyond(lift.jet(points)).target
+        lift = problem.lift
+        if lift is None:
+            source = problem.source_term(points)
+        else:
+            source = problem.interior(points).beyond(jet_in_blocks(lift.jet, points, LIFT_BLOCK)).target
         found, training = system.solve(source, a, c)
         solution = replace(found, lift=lift)
         n = self.heldout.n_interior

@@ -61,7 +61,9 @@ def mrstft(prediction: np.ndarray, *, target: np.ndarray) -> float:
     return _mean_over_channels(_mrstft_channel, prediction, target)
 
 
-def power_spectrum(values: np.ndarray, sample_rate: float) -> tuple[np.ndarray, np.ndarray]:
+def power_spectrum(
+    values: np.ndarray, sample_rate: float, *, tapered: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Power over frequency, summed over channels, with the mean of each channel removed.
 
     Up to 2²² samples |rfft|² of the whole, with a resolution of 1 / duration; beyond, the sum over Hann
@@ -70,6 +72,8 @@ def power_spectrum(values: np.ndarray, sample_rate: float) -> tuple[np.ndarray, 
     Args:
         values: (n, c).
         sample_rate: in Hz.
+        tapered: lay a Hann window over the whole, too: the jump from its end to its beginning then makes no
+            tones of all frequencies.
 
     Returns:
         Frequencies in Hz and powers, both float64 (k,), from 0 to half the sample rate; all powers are 0 for
@@ -77,7 +81,7 @@ def power_spectrum(values: np.ndarray, sample_rate: float) -> tuple[np.ndarray, 
     """
     n = len(values)
     frame = n if n <= WHOLE_SPECTRUM else WELCH_FRAME
-    window = np.ones(n) if frame == n else _hann(frame)
+    window = np.ones(n) if frame == n and not tapered else _hann(frame)
     power = np.zeros(frame // 2 + 1)
     for channel in np.moveaxis(np.asarray(values), -1, 0):
         mean = float(channel.mean(dtype=np.float64))

@@ -23,6 +23,8 @@ from lrnn_cli.numerics.implicit_domain import Implicit
 from lrnn_cli.numerics.jets import Jet
 from lrnn_cli.numerics.shape import Boundary, Shape, Vertex
 
+SOLVING_SEED = 1  # of the points of a box at which equations are solved; with others they are measured
+
 
 class Box(Shape):
     """Π [lower_k, upper_k] in any dimension."""
@@ -64,24 +66,25 @@ class Box(Shape):
 
     def quadrature(self, n: int) -> tuple[Tensor, Tensor]:
         """Return about n nodes and their weights: Gauss-Legendre up to three dimensions, Sobol beyond."""
-        return self.heldout_quadrature(n, 1)
+        return self.heldout_quadrature(n, SOLVING_SEED)
 
     def heldout_quadrature(self, n: int, seed: int) -> tuple[Tensor, Tensor]:
-        """Return a rule whose Sobol points, beyond three dimensions, have this seed."""
+        """Return a rule whose Sobol points, beyond three dimensions, have this seed.
+
+        Up to three, any seed but that of `quadrature` stands for Gauss nodes on both halves of every axis.
+        """
         d = len(self.lower)
         if d > 3:
             return self.heldout(n, seed), torch.full((n,), self.volume / n, dtype=torch.float64)
-        rules = [
-            gauss(max(2, round(n ** (1 / d))), a, b) for a, b in zip(self.lower, self.upper, strict=True)
-        ]
-        return product_rule(rules)
+        count, halves = max(2, round(n ** (1 / d))), seed != SOLVING_SEED
+        return product_rule([_line(count, a, b, halves) for a, b in zip(self.lower, self.upper, strict=True)])
 
     def boundary(self, n: int) -> Boundary:
         """Return about n points: Gauss nodes on the faces, Sobol points from five dimensions on."""
-        return self.heldout_boundary(n, 1)
+        return self.heldout_boundary(n, SOLVING_SEED)
 
     def heldout_boundary(self, n: int, seed: int) -> Boundary:
-        """Return about n points, where they are Sobol points of this seed."""
+        """Return about n points: Sobol points of this seed, or Gauss nodes on halves of the faces."""
         d = len(self.lower)
         parts = []
         for k in range(d):
@@ -149,10 +152,17 @@ class Annulus(Shape):
 
     def quadrature(self, n: int) -> tuple[Tensor, Tensor]:
         """Return about n nodes: Gauss in the radius, trapezoidal in the angle, weights r dr dθ."""
+        return self._polar(n, 0.5)
+
+    def heldout_quadrature(self, n: int, seed: int) -> tuple[Tensor, Tensor]:
+        """Return the same, turned by a quarter of the angle between two nodes."""
+        return self._polar(n, 0.25)
+
+    def _polar(self, n: int, turn: float) -> tuple[Tensor, Tensor]:
         m = max(3, round(math.sqrt(n / 4)))
         radius, weight = gauss(m, self.inner, self.outer)
         n_angles = 4 * m
-        theta = 2 * math.pi * (torch.arange(n_angles, dtype=torch.float64) + 0.5) / n_angles
+        theta = 2 * math.pi * (torch.arange(n_angles, dtype=torch.float64) + turn) / n_angles
         points = torch.stack(
             [torch.outer(radius, theta.cos()).ravel(), torch.outer(radius, theta.sin()).ravel()], 1
         )
@@ -212,6 +222,10 @@ class Disc(Shape):
     def quadrature(self, n: int) -> tuple[Tensor, Tensor]:
         """Return about n polar nodes and their weights."""
         return self._ring.quadrature(n)
+
+    def heldout_quadrature(self, n: int, seed: int) -> tuple[Tensor, Tensor]:
+        """Return the same, turned."""
+        return self._ring.heldout_quadrature(n, seed)
 
     def boundary(self, n: int) -> Boundary:
         """Return n points evenly spread over the circle."""
@@ -324,6 +338,14 @@ class Polygon(Shape):
 
 Domain = Box | Disc | Annulus | Polygon | Implicit
 AnyDomain = Annotated[Domain, Field(discriminator="kind")]
+
+
+def _line(count: int, a: float, b: float, halves: bool) -> tuple[Tensor, Tensor]:
+    """Return count Gauss nodes on [a, b], or half as many, rounded up, on each half."""
+    if not halves:
+        return gauss(count, a, b)
+    parts = [gauss((count + 1) // 2, *ends) for ends in ((a, (a + b) / 2), ((a + b) / 2, b))]
+    return torch.cat([x for x, _ in parts]), torch.cat([w for _, w in parts])
 
 
 def product_rule(rules: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:

@@ -32,7 +32,7 @@ from lrnn_cli.numerics.jets import Jet
 LONGEST = 4000  # characters
 DEEPEST = 120  # levels of the syntax tree, and of brackets
 LARGEST_EXPONENT = 100.0
-_ROUGH = {"abs", "min", "max", "sqrt", "step", "sign", "log", "atan2", "r", "theta"}
+_ROUGH = {"abs", "min", "max", "sqrt", "step", "sign", "log", "asin", "acos", "atan2", "r", "theta"}
 _CONSTANTS = {"pi": math.pi, "e": math.e}
 _COMPARE: dict[type, Callable[[Tensor, Tensor], Tensor]] = {
     ast.Lt: torch.lt,
@@ -53,7 +53,8 @@ class Expression:
         text: as the user wrote it.
         n_inputs: d, time included.
         n_time: 1 where the first coordinate is time.
-        smooth: it has no kinks, jumps and roots by the look of it; it may have poles.
+        smooth: it has no kinks, jumps and roots by the look of it, but for those that poles make.
+        poles: it may have some: it divides by what varies, or takes a tangent.
     """
 
     text: str
@@ -62,6 +63,7 @@ class Expression:
     _names: frozenset[str]
     n_time: int = 0
     smooth: bool = True
+    poles: bool = False
 
     def __call__(self, points: Tensor) -> Tensor:
         """Return the values (n,) at points (n, d), float64."""
@@ -148,7 +150,7 @@ class _Compiler:
         known = set(_coordinate_names(n_inputs, n_time)) | {"r"} | plane
         self.variables = known - set(parameters)
         self.used: set[str] = set()
-        self.smooth = True
+        self.smooth, self.poles = True, False
 
     def compile(self) -> Expression:
         text = self.text
@@ -169,7 +171,8 @@ class _Compiler:
         except (ValueError, MemoryError, RecursionError):
             raise ConfigError(f"{self.name}: nested too deeply") from None
         closure = self._build(tree.body, 0)
-        return Expression(text, self.n_inputs, closure, frozenset(self.used), self.n_time, self.smooth)
+        names = frozenset(self.used)
+        return Expression(text, self.n_inputs, closure, names, self.n_time, self.smooth, self.poles)
 
     def _check_characters(self) -> None:
         depth = 0
@@ -259,6 +262,7 @@ class _Compiler:
             case ast.Mult():
                 return lambda env: _product(left(env), right(env))
             case ast.Div():
+                self.poles |= self._varies(node.right)
                 return lambda env: _product(left(env), reciprocal(right(env)))
             case ast.Pow():
                 return self._power(node, left, right)
@@ -274,6 +278,7 @@ class _Compiler:
         if not abs(p) <= LARGEST_EXPONENT:
             raise self._refuse(node.right, f"exponent {p:g}; at most {LARGEST_EXPONENT:g} is allowed")
         self.smooth &= p == round(p) or not self._varies(node.left)
+        self.poles |= p < 0 and self._varies(node.left)
         return lambda env: power(left(env), p)
 
     def _varies(self, node: ast.expr) -> bool:
@@ -294,7 +299,9 @@ class _Compiler:
         n_arguments, function = FUNCTIONS[name]
         if node.keywords or len(node.args) != n_arguments:
             raise self._refuse(node, f"{name} takes {n_arguments} argument{'s' * (n_arguments > 1)}")
-        self.smooth &= name not in _ROUGH or not any(self._varies(argument) for argument in node.args)
+        varies = any(self._varies(argument) for argument in node.args)
+        self.smooth &= name not in _ROUGH or not varies
+        self.poles |= name == "tan" and varies
         arguments = [self._build(argument, depth + 1) for argument in node.args]
         if n_arguments == 1:
             return lambda env: function(arguments[0](env))

@@ -84,6 +84,8 @@ def lift(
 ) -> Lift | None:
     """Return a lift of Dirichlet data that agree where sides meet, or None where there is no smooth one.
 
+    Data with kinks, jumps, roots or possible poles have none: a lift would carry them inside.
+
     Args:
         domain: where.
         data: per side; None for values of the exact solution, which are taken on the boundary alone.
@@ -96,10 +98,10 @@ def lift(
     found: Lift | None = None
     if isinstance(domain, Box) and len(domain.lower) <= 3:
         faces = tuple(exact if side is None else side for side in data)
-        known = tuple(face for face in faces if face is not None and face.smooth)
+        known = tuple(face for face in faces if face is not None and _regular(face))
         found = BoxLift(domain, known) if len(known) == len(faces) else None
     else:
-        first, own = data[0], tuple(side for side in data if side is not None and side.smooth)
+        first, own = data[0], tuple(side for side in data if side is not None and _regular(side))
         if first is None or len(own) < len(data):
             return None
         if isinstance(domain, Annulus) and len(own) == 2:
@@ -109,5 +111,10 @@ def lift(
     if found is None:
         return None
     jet = found.jet(probe)
+    # exponentials may overflow
     parts = (jet.value, jet.gradient, jet.laplacian)
     return found if all(bool(torch.isfinite(part).all()) for part in parts) else None
+
+
+def _regular(expression: Expression) -> bool:
+    return expression.smooth and not expression.poles

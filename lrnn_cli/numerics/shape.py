@@ -37,11 +37,11 @@ class Shape(BaseModel):
         return torch.cat(found)[:n]
 
     def heldout_quadrature(self, n: int, seed: int) -> tuple[Tensor, Tensor]:
-        """Return a rule for measuring: where `quadrature` draws its points, others for another seed."""
+        """Return a rule for measuring: on boxes, discs and annuli at other points than `quadrature`'s."""
         return self.quadrature(n)
 
     def heldout_boundary(self, n: int, seed: int) -> Boundary:
-        """Return boundary points for measuring: where `boundary` draws them, others for another seed."""
+        """Return boundary points for measuring: on boxes others than `boundary`'s."""
         return self.boundary(n)
 
     def quadrature(self, n: int) -> tuple[Tensor, Tensor]:

@@ -70,14 +70,15 @@ def measure_scales(problem: Problem, *, floor: float | None = None) -> Scales:
         problem: what is to be solved.
         floor: least size of f in parts of λ₁ times that of the boundary data. A linear solver meets all rows
             whatever their weights; one that descends step by step wants `TRAINING_FLOOR`. Left out, it is
-            `LINEAR_FLOOR`, or for unsteady problems `TRAINING_FLOOR`: with f = 0 and few features u = 0 would
-            please heavy rows of the equation more than the initial condition could object.
+            `LINEAR_FLOOR`, or `TRAINING_FLOOR` behind a lift, where there are no rows of the boundary, and
+            for unsteady problems: with f = 0 and few features u = 0 would please heavy rows of the equation
+            more than the initial condition could object.
 
     Returns:
         the sizes.
     """
     if floor is None:
-        floor = TRAINING_FLOOR if problem.n_time else LINEAR_FLOOR
+        floor = TRAINING_FLOOR if problem.n_time or problem.lift is not None else LINEAR_FLOOR
     points, weights = problem.domain.quadrature(4000)
     f = problem.source_term(points)
     f_size = math.sqrt(float((weights * f * f).sum()) / problem.domain.volume)

@@ -26,17 +26,15 @@ from lrnn_cli.numerics.domains import Polygon
 from lrnn_cli.numerics.expression import Expression, compile_expression
 from lrnn_cli.numerics.rows import Rows
 from lrnn_cli.numerics.shape import Boundary
-from lrnn_cli.objectives.poisson import (
+from lrnn_cli.objectives.compile_poisson import (
     FROM_EXACT,
-    N_CHECK,
-    Problem,
-    ProblemConfig,
     compile_problem,
     exact_notes,
     find_conditions,
     orientation_notes,
     require_finite,
 )
+from lrnn_cli.objectives.poisson import N_CHECK, Problem, ProblemConfig
 
 DIMENSIONS = 2  # of space: frozen features of more than three coordinates resolve little
 

@@ -23,8 +23,8 @@ from lrnn_cli.tasks.tuned import Tuned, settle, tuned_for
 LOWEST = 30.0  # angular frequency for silence, constants and the shortest clips
 PRODUCT_MODELS = ("lrnn",)  # products of factors make sums and differences of their frequencies
 LARGEST = 1e5  # rad per half span, of all others: what LRNN's option allows; minutes of sound ask for more
-# rad per half span (benchmarks/results/audio.json): of eight trials on each clip the best of SIREN and SPDER
-# had 3000 to 8000, and with 12,000 or more they begin late, if at all; LRNN with 33,000 had to start afresh
+# rad per half span (benchmarks/results/audio.json): of eight trials on each of four clips the best of SIREN
+# and SPDER had 3100 to 6500, but for one with 13,000; LRNN with 33,000 had to start afresh
 HIGHEST = {"lrnn": 16000.0, "siren": 4000.0, "spder": 4000.0}
 LSTSQ = ("end",)  # the start of the output layer is good as drawn, and a pass over a long sound is dear
 BATCH = 2048  # points per step: on the CPU many small steps go further than few large ones ...
@@ -87,10 +87,11 @@ def segment_count(signal: Signal, spectrum: Spectrum, n_params: int) -> int:
         spectrum: what part of the frequencies is occupied.
         n_params: parameters of one network.
     """
+    n, rate_hz = signal.shape[0], float(signal.format["sample_rate"])
     freedom = spectrum.occupied * signal.values.size
-    most = int(signal.shape[0] / float(signal.format["sample_rate"]) / SHORTEST_SEGMENT_S)
-    wanted = min(math.ceil(freedom / n_params), most)
-    return max(1, wanted, math.ceil(signal.shape[0] / LARGEST_SEGMENT))
+    wanted = min(math.ceil(freedom / n_params), int(n / rate_hz / SHORTEST_SEGMENT_S))
+    least = 1 if n <= LARGEST_SEGMENT else math.ceil(n / (LARGEST_SEGMENT - round(FADE_S * rate_hz)))
+    return max(1, wanted, least)
 
 
 def plan_sound(
@@ -125,13 +126,15 @@ def plan_sound(
         return make_plan(part, *settle(part, choice, fit, tuned, suggested))
 
     n = signal.shape[0]
-    plan = plan_part(signal)
+    one = n if segments == 1 else min(n, LARGEST_SEGMENT)  # of which one network can be asked at most
+    plan = plan_part(replace(signal, values=signal.values[:one]))
     count = (
         min(segment_count(signal, spectrum, plan.n_params), fit.steps or n)
         if segments == "auto"
         else segments
     )
     if count == 1:
+        plan = plan if one == n else plan_part(signal)
         return replace(plan, notes=(*plan.notes, *_note_on_times(n, fit)))
     try:
         spans = cut(n, count, round(FADE_S * rate_hz))

@@ -95,15 +95,19 @@ class AudioTask:
         fmt = self.signal.format
         container, subtype = output_format(fmt, self.options.subtype)
         own = (fmt["container"], fmt["dtype"])
-        if self.options.subtype is None and (container, subtype) != own:
-            notes = (*notes, f"the output is {container} {subtype}: {' '.join(own)} cannot be written here")
+        if container != own[0] or (self.options.subtype is None and subtype != own[1]):
+            kept = own[1] if self.options.subtype is None else subtype
+            notes = (*notes, f"the output is {container} {subtype}: {own[0]} {kept} cannot be written here")
         plan = plan_sound(self.signal, choice, fit, self.options.segments, self.tuned)
         return replace(plan, notes=(*plan.notes, *notes))
 
     def transform(self) -> tuple[float, float]:
         """Return mean and standard deviation of all samples: targets of mean 0 and variance 1."""
-        mean = float(self.signal.values.mean(dtype=np.float64))
-        deviation = float(self.signal.values.std(dtype=np.float64))
+        values = self.signal.values
+        mean = float(values.mean(dtype=np.float64))
+        # in parts: numpy would make a copy of all samples in double precision
+        parts = (values[k : k + 2**20].astype(np.float64) for k in range(0, len(values), 2**20))
+        deviation = math.sqrt(sum(float(np.square(part - mean).sum()) for part in parts) / values.size)
         return mean, deviation if deviation > 1e-6 else 1.0
 
     def evaluate(self, fitted: Fitted, runner: BlockRunner) -> Evaluation:
@@ -125,6 +129,7 @@ class AudioTask:
             ),
             "gain": gain,
             "clipped_samples": n_clipped,
+            "output_container": container,
             "output_subtype": subtype,
             "bits_per_sample": weight_bits(fitted.model) / target.size,
             "convention": CONVENTION,

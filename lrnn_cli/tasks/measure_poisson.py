@@ -148,8 +148,6 @@ def _bound(problem: Problem, residual_l2: float, boundary_error: float) -> float
     if constant is None:
         return None
     factor, maximum_principle = constant
-    if problem.hard:
-        return factor * residual_l2
-    if not maximum_principle:
-        return None
-    return factor * residual_l2 + math.sqrt(problem.domain.volume) * boundary_error
+    if maximum_principle:
+        return factor * residual_l2 + math.sqrt(problem.domain.volume) * boundary_error
+    return factor * residual_l2 if problem.hard else None  # hard: off by roundings at most

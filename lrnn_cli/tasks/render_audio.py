@@ -24,6 +24,7 @@ from lrnn_cli.signals.audio_source import HIGHEST_RATE_HZ
 from lrnn_cli.signals.audio_write import check_subtype, coding_for_suffix, output_format
 
 MAX_SAMPLES = 2**30
+FILTER_SAMPLES = 16  # of the result, that the filter reaches to either side
 
 
 @dataclass(frozen=True)
@@ -110,10 +111,15 @@ def play(fitted: Fitted, extract: Extract, runner: BlockRunner) -> np.ndarray:
     Returns:
         Values at peak 1 of the original, float32 (n, c).
     """
-    values = predict(fitted, extract.grid, runner).numpy()
     if extract.factor == 1:
-        return values
-    return decimate(values, extract.factor)
+        return predict(fitted, extract.grid, runner).numpy()
+    lower, upper, n, factor = extract.grid.lower[0], extract.grid.upper[0], extract.n_samples, extract.factor
+    step = (upper - lower) / n
+    # what the filter needs beyond a part, as far as the fit goes
+    before = min(FILTER_SAMPLES, math.floor((lower + 1) / step + 1e-9))
+    after = max(0, min(FILTER_SAMPLES, math.floor((1 - upper) / step + 1e-9)))
+    wider = Grid(((before + n + after) * factor,), (lower - before * step,), (upper + after * step,))
+    return decimate(predict(fitted, wider, runner).numpy(), factor)[before : before + n]
 
 
 def decimate(values: np.ndarray, factor: int) -> np.ndarray:
@@ -131,7 +137,9 @@ def decimate(values: np.ndarray, factor: int) -> np.ndarray:
     """
     from scipy.signal import firwin, upfirdn
 
-    n_taps = 32 * factor + factor % 2  # as odd or even as k: the filter is centred on the k values
+    n_taps = (
+        2 * FILTER_SAMPLES * factor + factor % 2
+    )  # as odd or even as k: the filter is centred on the k values
     taps = firwin(n_taps, 0.9 / factor)
     margin = (n_taps - factor) // 2
     lead = -(n_taps - 1) % factor  # so that the first complete window ends at a multiple of k
@@ -155,7 +163,7 @@ def guessed_db(values: np.ndarray, extract: Extract) -> float | None:
     """
     if extract.rate_hz / 2 <= extract.nyquist_hz * (1 + 1e-9):
         return None
-    frequencies, power = power_spectrum(values, extract.rate_hz)
+    frequencies, power = power_spectrum(values, extract.rate_hz, tapered=True)
     total, beyond = float(power.sum()), float(power[frequencies > extract.nyquist_hz].sum())
     return 10 * math.log10(beyond / total) if beyond > 0 else None
 

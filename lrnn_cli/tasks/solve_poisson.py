@@ -235,7 +235,7 @@ class PoissonTask:
             parts.append(f"relative L2 error {metrics['rel_l2']:.1e}")
         parts.append(f"residual {metrics['residual_heldout']:.1e}")
         if metrics["error_bound_relative"] is not None:
-            parts.append(f"error bound {metrics['error_bound_relative']:.1e}")
+            parts.append(f"error bound {metrics['error_bound_relative']:.1e} of |u|")
         against = metrics["reference"]
         if against is not None:
             known = against["rel_l2"] if against["rel_l2"] is not None else against["difference"]

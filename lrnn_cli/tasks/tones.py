@@ -60,11 +60,19 @@ def learned_tones(fitted: Fitted) -> list[dict[str, Any]]:
 
     Returns:
         A record per neuron: segment, neuron, weight, tones_hz and combinations_hz; none for other models.
+        Weights in a segment count by the size of its output layer, in parts of the loudest segment's.
     """
     if fitted.kind != "audio" or len(fitted.shape) != 1:
         return []
     rate_hz = float(fitted.signal["sample_rate"])
-    rows = [row for member in _members(fitted) for row in _neurons(*member, rate_hz)]
+    members = list(_members(fitted))
+    # of a single layer the weights behind the neurons are the output layer's already
+    loudness = [float(m.head.weight.detach().norm()) if len(m.layers) > 1 else 1.0 for _, m, _ in members]
+    rows = [
+        {**row, "weight": row["weight"] * size / max(*loudness, 1e-300)}  # quiet segments count less
+        for member, size in zip(members, loudness, strict=True)
+        for row in _neurons(*member, rate_hz)
+    ]
     return sorted(rows, key=lambda row: -row["weight"])[:SHOWN_NEURONS]
 
 

@@ -94,7 +94,7 @@ def test_a_disc_is_written_with_its_cells_and_measured_on_its_boundary(
     disc = ["--domain", "disc:0,0:1", "--manufacture", "(1 - x^2 - y^2)*cos(x) + 1", *QUICK]
     code, out, err = run(capsys, *disc, "-o", "disc")
     assert code == 0, err
-    assert re.search(r"error bound \d\.\de-\d+, ", out)
+    assert re.search(r"error bound \d\.\de-\d+ of \|u\|, ", out)
     record = json.loads((tmp_path / "disc" / "metrics.json").read_text())
     assert 0 <= record["metrics"]["boundary_error"] < 1e-3
     pieces = ElementTree.parse(tmp_path / "disc" / "solution.vtu").getroot().findall(".//Piece")

@@ -5,7 +5,8 @@ import torch
 
 from lrnn_cli.fitting.error_probe import ErrorProbe
 from lrnn_cli.numerics.jets import Jet
-from lrnn_cli.objectives.poisson import ProblemConfig, compile_problem
+from lrnn_cli.objectives.compile_poisson import compile_problem
+from lrnn_cli.objectives.poisson import ProblemConfig
 
 
 class Twice:

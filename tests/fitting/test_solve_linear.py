@@ -1,20 +1,23 @@
 """Least squares on frozen features: digits, refinement, enrichment, and systems that cannot be solved."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
 from lrnn_cli.errors import FitError
+from lrnn_cli.fitting import checkpoint
 from lrnn_cli.fitting.enrichment import Enrichment, SingularFunction, find_enrichment
-from lrnn_cli.fitting.fields import encode, load
+from lrnn_cli.fitting.fields import FORMAT, encode, load
 from lrnn_cli.fitting.linear_features import draw_features, solve_columns
 from lrnn_cli.fitting.separable import SeparableSystem
 from lrnn_cli.fitting.solve_linear import Solved, is_separable, solve_linear
 from lrnn_cli.numerics.domains import Annulus, Box, Disc, Implicit, Polygon
 from lrnn_cli.numerics.jets import nested
+from lrnn_cli.objectives.compile_poisson import compile_problem
 from lrnn_cli.objectives.named_problems import named_problem
-from lrnn_cli.objectives.poisson import Problem, ProblemConfig, compile_problem
+from lrnn_cli.objectives.poisson import Problem, ProblemConfig
 
 
 def problem(**data: Any) -> Problem:
@@ -37,6 +40,13 @@ WAVE = "sin(2*x*y + 3*x - 2*y)"
 ELLIPSE = Implicit(expression="x^2 + 2*y^2 - 1", lower=(-1.05, -0.75), upper=(1.05, 0.75))
 
 
+RING = "(4*x^2 + 4*y^2 - 1)*(1 - x^2 - y^2)"
+
+
+def around(text: str) -> dict[str, Any]:
+    return {"all": {"dirichlet": text}}
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -47,6 +57,10 @@ ELLIPSE = Implicit(expression="x^2 + 2*y^2 - 1", lower=(-1.05, -0.75), upper=(1.
         {"domain": Polygon(vertices=((0, 0), (2, 0), (1, 1))), "exact": WAVE},
         {"domain": ELLIPSE, "exact": f"(1 - x^2 - 2*y^2)*{WAVE}"},
         {"domain": ELLIPSE, "exact": WAVE},
+        {"domain": Disc(), "exact": f"(1 - x^2 - y^2)*{WAVE} + exp(x)", "boundary": around("exp(x)")},
+        {"domain": Annulus(), "exact": f"{RING}*{WAVE} + x*y", "boundary": around("x*y")},
+        {"domain": ELLIPSE, "exact": f"(1 - x^2 - 2*y^2)*{WAVE} + y", "boundary": around("y")},
+        {"domain": Box(lower=(0.0,) * 3, upper=(1.0,) * 3), "exact": "sin(x*y + z) + exp(x - y*z)"},
         {"exact": WAVE, "a": "1 + 0.5*x*y", "c": "2"},
         {"exact": WAVE, "boundary": {"x1": {"neumann": "exact"}, "y0": {"neumann": "exact"}}},
         {"exact": "cos(pi*x)*y", "boundary": {"all": {"neumann": "exact"}}},
@@ -138,10 +152,40 @@ def test_systems_that_cannot_be_solved() -> None:
     torch.testing.assert_close(same, torch.full((2,), 0.5, dtype=torch.float64), msg="equal columns share")
 
 
-@pytest.mark.parametrize("kind", ["product", "separable", "singular"])
+def test_separable_features_behind_a_lift() -> None:
+    found = problem(exact=f"{WAVE} + 3")
+    assert is_separable(found)
+    solved, error = solve(found, features="separable", n_features=32, omega=12.8)
+    assert solved.about["features"] == "separable"
+    assert error < 1e-10
+    edge = found.domain.boundary(100).points
+    assert solved.solution is not None and found.exact is not None
+    torch.testing.assert_close(solved.solution.jet(edge).value, found.exact(edge), rtol=0, atol=1e-13)
+
+
+def test_a_file_of_before_there_were_lifts_is_read_as_it_was_solved(tmp_path: Any) -> None:
+    found = problem(exact=WAVE)
+    soft = replace(found, hard=False, lift=None)
+    solved, _ = solve(soft)
+    assert solved.solution is not None and found.exact is not None
+    path, points = tmp_path / "checkpoint.safetensors", found.domain.heldout(50, 2)
+    path.write_bytes(encode(solved.solution, soft, {"solve": solved.about}))
+    tensors, header = checkpoint.read(path, FORMAT)
+    for missing in (set(), {"lift"}, {"lift", "hard"}):
+        about = {key: value for key, value in header["field"].items() if key not in missing}
+        older = tmp_path / f"{len(missing)}.safetensors"
+        older.write_bytes(checkpoint.encode(tensors, {**header, "field": about}))
+        again, its_problem, _ = load(older)
+        assert (its_problem.hard, its_problem.lift) == (False, None)
+        torch.testing.assert_close(again.jet(points).value, found.exact(points), rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("kind", ["product", "separable", "singular", "product lifted", "separable lifted"])
 def test_checkpoints_give_the_same_field_again(tmp_path: Any, kind: str) -> None:
-    found = problem(**named_problem("l-shape")) if kind == "singular" else problem(exact="x*(1-x)*y*(1-y)")
-    features = "separable" if kind == "separable" else "product"
+    smooth = problem(exact=WAVE if "lifted" in kind else "x*(1-x)*y*(1-y)")
+    found = problem(**named_problem("l-shape")) if kind == "singular" else smooth
+    assert (found.lift is not None) == ("lifted" in kind)
+    features = "separable" if "separable" in kind else "product"
     solved, _ = solve(found, features=features, n_features=24, omega=4.0)
     assert solved.solution is not None
     path = tmp_path / "checkpoint.safetensors"

@@ -16,7 +16,8 @@ from lrnn_cli.fitting.train_equation import train_network
 from lrnn_cli.numerics.domains import Disc
 from lrnn_cli.numerics.jets import nested
 from lrnn_cli.objectives.collocation import collocate, measure_scales
-from lrnn_cli.objectives.poisson import Problem, ProblemConfig, compile_problem
+from lrnn_cli.objectives.compile_poisson import compile_problem
+from lrnn_cli.objectives.poisson import Problem, ProblemConfig
 
 BUMP = compile_problem(ProblemConfig(exact="x*(1-x)*y*(1-y)*exp(x)"))
 HARMONIC = compile_problem(ProblemConfig(domain=Disc(), exact="exp(x)*cos(y)"))
@@ -111,7 +112,7 @@ def test_spoilt_checkpoints_are_refused(tmp_path: Path) -> None:
         ({"config": {**header["field"]["config"], "width": 7}}, "do not agree"),
         ({"config": {**header["field"]["config"], "depth": 10**6}}, "do not agree"),
         ({"model": "nothing"}, "unknown"),
-        ({"hard": False}, "took another boundary mask for this problem; solve it again"),
+        ({"lift": True}, "met the boundary in another way for this problem; solve it again"),
     ):
         spoilt = {**header, "field": {**header["field"], **change}}
         path.write_bytes(checkpoint.encode(tensors, spoilt))

@@ -113,8 +113,21 @@ def test_rules_for_measuring_share_no_random_points_with_those_for_solving() -> 
     assert not trained & {tuple(p) for p in measured.tolist()} and float(weights.sum()) == pytest.approx(1)
     edge = {tuple(p) for p in high.boundary(300).points.tolist()}
     assert not edge & {tuple(p) for p in high.heldout_boundary(300, 7).points.tolist()}
-    plane = Box()
-    assert torch.equal(plane.heldout_quadrature(100, 7)[0], plane.quadrature(100)[0])
+
+
+@pytest.mark.parametrize("domain", [d for d in DOMAINS if isinstance(d, Box | Disc | Annulus)], ids=repr)
+@pytest.mark.parametrize("n", [81, 100])
+def test_rules_for_measuring_have_nodes_of_their_own(domain: Box | Disc | Annulus, n: int) -> None:
+    solved = {tuple(p) for p in domain.quadrature(n)[0].tolist()}
+    points, weights = domain.heldout_quadrature(n, 7)
+    assert not solved & {tuple(p) for p in points.tolist()}
+    assert domain.inside(points).all()
+    assert float(weights.sum()) == pytest.approx(domain.volume)
+    middle = [(a + b) / 2 for a, b in zip(*domain.bounds(), strict=True)]
+    if points.shape[1] <= 3:  # beyond, points are drawn
+        torch.testing.assert_close(
+            (weights[:, None] * points).sum(0) / weights.sum(), weights.new_tensor(middle)
+        )
 
 
 def test_a_shape_has_to_define_itself() -> None:

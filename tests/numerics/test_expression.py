@@ -134,8 +134,20 @@ def test_no_text_does_anything_but_evaluate_or_be_refused(text: str) -> None:
     [
         ("x^2*sin(y) - 2^0.5 + sqrt(2)", True), ("2^x", True), ("1/(1 + x^2)", True), ("abs(3)*x", True),
         ("x^0.5", False), ("(x^2 + y^2)^(1/2)", False), ("abs(x)", False), ("x > 0", False), ("r", False),
-        ("x if y > 0 else y", False), ("x^y", False), ("min(x, 2)", False), ("theta", False),
+        ("x if y > 0 else y", False), ("x^y", False), ("min(x, 2)", False),
+        ("acos(x)", False), ("theta", False),
     ],
 )  # fmt: skip
 def test_kinks_and_roots_are_seen(text: str, smooth: bool) -> None:
     assert compile_expression(text, 2).smooth is smooth
+
+
+@pytest.mark.parametrize(
+    ("text", "poles"),
+    [
+        ("x/2 + 1/3 + tan(1)", False), ("exp(-x^2)", False), ("x^2", False), ("2^-1*x", False),
+        ("1/(1 + x^2)", True), ("x^-1", True), ("tan(y)", True), ("atan((y + 2)/x)", True),
+    ],
+)  # fmt: skip
+def test_poles_are_suspected(text: str, poles: bool) -> None:
+    assert compile_expression(text, 2).poles is poles

@@ -99,11 +99,14 @@ def test_one_expression_around() -> None:
         (Annulus(), (None, "0"), "x*y"),
         (Box(), ("abs(x - y)",) * 4, None),  # kinks
         (Box(), ("sqrt(x)",) * 4, None),
-        (Disc(), ("1/x",), None),  # a pole at the centre, where it is looked at
+        (Disc(), ("1/(x^2 + y^2)",), None),  # poles inside, between the points that are looked at
+        (Disc(), ("atan((y + 2)/x)",), None),
+        (Box(lower=(-1.0, -1.0), upper=(1.0, 1.0)), ("tanh(1/x)",) * 4, None),
+        (Disc(), ("exp(exp(exp(exp(x + 3))))",), None),  # overflows
     ],
-    ids=("disc", "ring", "kink", "root", "pole"),
+    ids=("disc", "ring", "kink", "root", "pole", "jump", "step", "overflow"),
 )
 def test_where_there_is_none(domain: Domain, data: tuple[str | None, ...], exact: str | None) -> None:
     sides = tuple(None if text is None else expression(text) for text in data)
-    centre = torch.zeros(1, 2, dtype=torch.float64)
-    assert lift(domain, sides, None if exact is None else expression(exact), centre) is None
+    probe = domain.heldout(50, 0)
+    assert lift(domain, sides, None if exact is None else expression(exact), probe) is None

@@ -3,9 +3,11 @@
 import pytest
 import torch
 
+from lrnn_cli.numerics.domains import Disc
 from lrnn_cli.numerics.jets import Jet
 from lrnn_cli.objectives.collocation import SOBOL_SEED, choose_points, collocate, measure_scales
-from lrnn_cli.objectives.poisson import ProblemConfig, compile_problem
+from lrnn_cli.objectives.compile_poisson import compile_problem
+from lrnn_cli.objectives.poisson import ProblemConfig
 
 PEAK = compile_problem(ProblemConfig(exact="exp(-400*((x - 0.7)^2 + (y - 0.3)^2))"))
 
@@ -49,8 +51,11 @@ def test_rows_at_given_points_have_the_weights_of_all() -> None:
 
 @pytest.mark.parametrize("kind", ["sobol", "adaptive"])
 def test_without_a_mask_the_boundary_keeps_its_rows(kind: str) -> None:
-    problem = compile_problem(ProblemConfig(exact="exp(x*y)"))
+    problem = compile_problem(ProblemConfig(domain=Disc(), exact="exp(x*y)"))
+    assert not problem.hard
     scales = measure_scales(problem)
     points = choose_points(problem, 400, kind, nothing)
     found = collocate(problem, 400, scales, points=points)
-    assert len(found.rows) - found.n_interior == len(collocate(problem, 400, scales).rows) - 400
+    n = len(found.rows) - found.n_interior
+    usual = collocate(problem, 400, scales)
+    assert n == len(usual.rows) - usual.n_interior > 0

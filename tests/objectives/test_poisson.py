@@ -10,8 +10,9 @@ from lrnn_cli.numerics.domains import Box, Disc, Polygon
 from lrnn_cli.numerics.implicit_domain import Implicit
 from lrnn_cli.numerics.jets import nested
 from lrnn_cli.objectives.collocation import behind_boundary, collocate, measure_scales
+from lrnn_cli.objectives.compile_poisson import compile_problem
 from lrnn_cli.objectives.named_problems import NAMED, named_problem
-from lrnn_cli.objectives.poisson import Problem, ProblemConfig, compile_problem
+from lrnn_cli.objectives.poisson import Problem, ProblemConfig
 from lrnn_cli.objectives.unsteady import compile_equation
 
 
@@ -158,6 +159,21 @@ def test_a_hard_boundary_where_the_data_allow_one() -> None:
     assert (repeated.hard, repeated.lift) == (False, None)
     zero = problem(exact="sin(pi*x)*sin(pi*y)")
     assert (zero.hard, zero.lift) == (True, None)
+    # sin(pi) is no exact zero, and no disagreement
+    laplace = problem(f="0", boundary={"y1": {"dirichlet": "sin(pi*x)"}, "all": {"dirichlet": "0"}})
+    assert (laplace.notes, laplace.hard) == ((), True)
+    wave = {"z1": {"dirichlet": "sin(4*pi*x)"}, "all": {"dirichlet": "0"}}
+    cube = problem(domain=Box(lower=(0, 0, 0), upper=(1, 1, 1)), f="0", boundary=wave)
+    assert "disagree" in " ".join(cube.notes)
+    assert not cube.hard
+    # agree where only looked at as closely as a warning does; a lift has to meet them to rounding
+    nearly = {
+        "x1": {"dirichlet": "0.84147098480*y"},
+        "y1": {"dirichlet": "sin(x)"},
+        "all": {"dirichlet": "0"},
+    }
+    found = problem(f="0", boundary=nearly)
+    assert (found.notes, found.hard) == ((), False)
     jump = problem(f="1", boundary={"x0": {"dirichlet": "1"}, "all": {"dirichlet": "0"}})
     assert (jump.hard, jump.lift) == (False, None)
     mixed = problem(exact="exp(x*y)", boundary={"x0": {"neumann": "exact"}})

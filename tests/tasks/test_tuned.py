@@ -85,7 +85,7 @@ OMEGA = 2 * math.pi * 440 * 0.5  # of baselines, 1382 rad: less than the most th
     ("model", "lr", "options"),
     [
         ("lrnn", 5e-4, {"omega_first": OMEGA / 2, "dbar": 2, "rank": 219}),
-        ("siren", 1e-3, {"omega_first": OMEGA}),
+        ("siren", 2e-4, {"omega_first": OMEGA}),
         ("spder", 5.6e-4, {"omega_first": OMEGA, "omega_hidden": 100.0}),
         ("finer", 1.2e-2, {"omega_first": 0.34 * OMEGA, "first_bias": 0.42}),
         ("gauss", 1e-3, {}),

@@ -47,7 +47,11 @@ Manufacture = Annotated[
 ]
 Exact = Annotated[
     str | None,
-    _option("--exact", metavar="EXPR", help="The exact solution, only to measure the error against."),
+    _option(
+        "--exact",
+        metavar="EXPR",
+        help="The exact solution, to measure against; in place of f and boundary data left out.",
+    ),
 ]
 Coefficient = Annotated[
     str | None, _option("--a", metavar="EXPR", help="a in -div(a grad u) + c u = f; 1 if left out.")
@@ -58,7 +62,9 @@ Reaction = Annotated[
 Dirichlet = Annotated[
     list[str] | None,
     _option(
-        "--dirichlet", metavar="[SIDE=]EXPR", help="u on a side, or on all; may be repeated; 0 if left out."
+        "--dirichlet",
+        metavar="[SIDE=]EXPR",
+        help="u on a side, or on all; may be repeated; 0, or of --exact.",
     ),
 ]
 Neumann = Annotated[
