@@ -374,7 +374,8 @@ def write_tables(book: Book, pairs: list[tuple[str, str]], args: argparse.Namesp
     text = markdown(rows, told, args.seconds)
     (RESULTS / f"{args.store}.md").write_text(text, encoding="utf-8")
     (RESULTS / f"{args.store}_short.md").write_text(short(rows), encoding="utf-8")
-    (RESULTS / f"{args.store}_tried.md").write_text(list_runs(tried), encoding="utf-8")
+    if not args.settled:
+        (RESULTS / f"{args.store}_tried.md").write_text(list_runs(tried), encoding="utf-8")
     print(text)
 
 

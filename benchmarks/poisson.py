@@ -71,9 +71,12 @@ SHORT_S = 6
 SIREN_RATIO = 50  # bar: so much larger is SIREN's error
 
 # whether points chosen by the residual help where the solution has one small peak: equal rows, equal steps
+WIDER = ["--manufacture", "exp(-200*((x - 0.7)^2 + (y - 0.3)^2))"]  # `peak` is too narrow for both solvers
 COLLOCATION = {
     "lstsq": "--problem peak --solver lstsq --features product --rank 2048 --omega 60".split(),
     "lm": "--problem peak --solver lm --steps 120".split(),
+    "lstsq, wider peak": [*WIDER, *"--solver lstsq --features product --rank 1024 --omega 30".split()],
+    "lm, wider peak": [*WIDER, *"--solver lm --steps 120".split()],
 }
 KINDS = ("gauss", "sobol", "adaptive")
 

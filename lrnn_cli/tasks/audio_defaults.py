@@ -59,8 +59,25 @@ def base_frequency(spectrum: Spectrum, duration_s: float, model: str) -> float:
         duration_s: T, the time that one network spans.
         model: its name in the catalog.
     """
-    hertz = spectrum.centroid_hz * (1 if model in PRODUCT_MODELS else 2)
-    return min(max(LOWEST, math.pi * hertz * duration_s), HIGHEST.get(model, LARGEST))
+    wanted = _wanted_frequency(spectrum, duration_s, model)
+    return min(max(LOWEST, wanted), HIGHEST.get(model, LARGEST))
+
+
+def _wanted_frequency(spectrum: Spectrum, duration_s: float, model: str) -> float:
+    return math.pi * spectrum.centroid_hz * (1 if model in PRODUCT_MODELS else 2) * duration_s
+
+
+def slowed(tuned: Tuned, spectrum: Spectrum, duration_s: float, model: str) -> Tuned:
+    """Return what sounds want of a model for one that oscillates more than its frequencies follow.
+
+    Where a network of products would want a higher first frequency than `HIGHEST`, its learning rate falls in
+    the same ratio: with 5e-4 nothing was learned of the 12 s of `counting`, with half of it at once
+    (docs/audio.md).
+    """
+    wanted = _wanted_frequency(spectrum, duration_s, model)
+    if tuned.lr is None or model not in PRODUCT_MODELS or wanted <= HIGHEST[model]:
+        return tuned
+    return replace(tuned, lr=float(f"{tuned.lr * HIGHEST[model] / wanted:.3g}"))
 
 
 def frequencies(spectrum: Spectrum, duration_s: float, model: str) -> dict[str, float]:
@@ -122,8 +139,10 @@ def plan_sound(
     rate_hz, spectrum = float(signal.format["sample_rate"]), Spectrum.of(signal)
 
     def plan_part(part: Signal) -> Plan:
-        suggested = frequencies(spectrum, part.shape[0] / rate_hz, choice.name)
-        return make_plan(part, *settle(part, choice, fit, tuned, suggested))
+        duration_s = part.shape[0] / rate_hz
+        suggested = frequencies(spectrum, duration_s, choice.name)
+        wishes = slowed(tuned, spectrum, duration_s, choice.name)
+        return make_plan(part, *settle(part, choice, fit, wishes, suggested))
 
     n = signal.shape[0]
     one = n if segments == 1 else min(n, LARGEST_SEGMENT)  # of which one network can be asked at most

@@ -97,6 +97,16 @@ def test_one_network_over_ten_minutes_gets_a_frequency_that_it_takes(name):
     assert getattr(plan.config, "omega_first", 0.0) in (0.0, 4000.0, 16e3, 34e3, 1e5)
 
 
+def test_a_rate_falls_where_a_sound_oscillates_more_than_its_frequency_may():
+    fit = FitSettings(steps=200, device="cpu", threads=1, engine="fused")
+    rates = [plan_sound(tone(440, seconds), ModelChoice(params=2000), fit, 1).lr for seconds in (1, 10, 30)]
+    assert rates[:2] == [5e-4, 5e-4]  # 13,800 rad
+    assert rates[2] == pytest.approx(5e-4 * 16_000 / (math.pi * 440 * 30), rel=1e-2)
+    given = plan_sound(tone(440, 30), ModelChoice(params=2000), fit.model_copy(update={"lr": 5e-4}), 1)
+    assert given.lr == 5e-4
+    assert plan_sound(tone(440, 30), ModelChoice(name="siren", params=2000), fit, 1).lr == 2e-4
+
+
 def test_what_the_user_gives_stays():
     choice = ModelChoice(options={**SMALL.options, "omega_first": 12.0})
     plan = plan_sound(tone(440, 0.1), choice, FIT.model_copy(update={"lstsq": ("start",)}))
