@@ -4,7 +4,7 @@
 
 Clips: a second of solo strings and one of speech at 44.1 kHz, two seconds of a reader at 16 kHz. Every trial
 of a model fits each clip with the same number of passes over its samples, so that a busy machine changes
-nothing; SIREN gets twice as many, since its steps cost half of LRNN's. The score is the mean PSNR at peak 1
+nothing; SIREN gets a quarter more, since its steps cost less. The score is the mean PSNR at peak 1
 of the clips; a trial that loses more than `HOPELESS_DB` on the first clip against the default is not
 continued. The table is stored in results/search_audio.json after every trial; an interrupted search goes on
 from there.

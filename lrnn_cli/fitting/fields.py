@@ -26,6 +26,8 @@ from lrnn_cli.objectives.poisson import Problem, ProblemConfig
 from lrnn_cli.objectives.unsteady import compile_equation
 
 FORMAT = "lrnn.solution/1"
+# what a header may raise that is none of ours
+NONSENSE = (KeyError, TypeError, AttributeError, ValueError, RuntimeError, ValidationError, ConfigError)
 
 
 class Field(Protocol):
@@ -213,15 +215,7 @@ def load(path: Path) -> tuple[AnyField, Problem, dict[str, Any]]:
         return loaded, problem, header
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
-    except (
-        KeyError,
-        TypeError,
-        AttributeError,
-        ValueError,
-        RuntimeError,
-        ValidationError,
-        ConfigError,
-    ) as error:
+    except NONSENSE as error:
         reason = f"{type(error).__name__}: {error}".split("\n")[0]
         raise CheckpointError(f"{path}: the header makes no sense ({reason})") from error
 

@@ -110,8 +110,7 @@ def lift(
             found = first
     if found is None:
         return None
-    jet = found.jet(probe)
-    # exponentials may overflow
+    jet = found.jet(probe)  # exponentials may overflow
     parts = (jet.value, jet.gradient, jet.laplacian)
     return found if all(bool(torch.isfinite(part).all()) for part in parts) else None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -44,9 +45,7 @@ def compile_problem(config: ProblemConfig) -> Problem:
     def read(text: str, name: str) -> Expression:
         return compile_expression(text, n_inputs, name=name, parameters=config.parameters)
 
-    if config.f is None and config.exact is None:
-        raise ConfigError(f"{config.name}: give f, or an exact solution to derive it from (--manufacture)")
-
+    require_source(config)
     problem = Problem(
         config,
         n_inputs,
@@ -54,12 +53,34 @@ def compile_problem(config: ProblemConfig) -> Problem:
         exact=None if config.exact is None else read(config.exact, "exact"),
         a=read(config.a, "a"),
         c=read(config.c, "c"),
-        sides=tuple(
-            (condition.neumann is None, None if text == FROM_EXACT else read(text, f"boundary {side}"))
-            for side, condition, text in find_conditions(config)
-        ),
+        sides=read_sides(config, read),
     )
     return _examined(problem)
+
+
+def require_source(config: ProblemConfig) -> None:
+    """Check that there is an f, or what it can be derived from.
+
+    Raises:
+        ConfigError: when there is neither.
+    """
+    if config.f is None and config.exact is None:
+        raise ConfigError(f"{config.name}: give f, or an exact solution to derive it from (--manufacture)")
+
+
+def read_sides(
+    config: ProblemConfig, read: Callable[[str, str], Expression]
+) -> tuple[tuple[bool, Expression | None], ...]:
+    """Return per side of the domain whether it is Dirichlet, and its data; None for the exact solution's.
+
+    Args:
+        config: the data.
+        read: compiles a text under a name.
+    """
+    return tuple(
+        (condition.neumann is None, None if text == FROM_EXACT else read(text, f"boundary {side}"))
+        for side, condition, text in find_conditions(config)
+    )
 
 
 def find_conditions(config: ProblemConfig) -> list[tuple[str, Condition, str]]:

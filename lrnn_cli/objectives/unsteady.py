@@ -30,9 +30,10 @@ from lrnn_cli.objectives.compile_poisson import (
     FROM_EXACT,
     compile_problem,
     exact_notes,
-    find_conditions,
     orientation_notes,
+    read_sides,
     require_finite,
+    require_source,
 )
 from lrnn_cli.objectives.poisson import N_CHECK, Problem, ProblemConfig
 
@@ -163,8 +164,7 @@ def compile_unsteady(config: ProblemConfig) -> UnsteadyProblem:
     d = len(config.domain.bounds()[0])
     if d > DIMENSIONS:
         raise ConfigError(f"time_to: unsteady problems take 1 or 2 dimensions of space, got {d}")
-    if config.f is None and config.exact is None:
-        raise ConfigError(f"{config.name}: give f, or an exact solution to derive it from (--manufacture)")
+    require_source(config)
     start = config.initial if config.initial is not None else FROM_EXACT
     if start == FROM_EXACT and config.exact is None:
         raise ConfigError("initial: give u at t = 0 (--initial), or an exact solution to take it from")
@@ -175,10 +175,7 @@ def compile_unsteady(config: ProblemConfig) -> UnsteadyProblem:
     def read(text: str, name: str) -> Expression:
         return compile_expression(text, d + 1, name=name, parameters=config.parameters, n_time=1)
 
-    conditions = [(True, None if start == FROM_EXACT else read(start, "initial"))]
-    for side, condition, text in find_conditions(config):
-        values = condition.neumann is None
-        conditions.append((values, None if text == FROM_EXACT else read(text, f"boundary {side}")))
+    initial = (True, None if start == FROM_EXACT else read(start, "initial"))
     problem = UnsteadyProblem(
         config,
         d + 1,
@@ -186,7 +183,7 @@ def compile_unsteady(config: ProblemConfig) -> UnsteadyProblem:
         exact=None if config.exact is None else read(config.exact, "exact"),
         a=read(config.a, "a"),
         c=read(config.c, "c"),
-        sides=tuple(conditions),
+        sides=(initial, *read_sides(config, read)),
         velocity=tuple(read(text, f"velocity {k + 1}") for k, text in enumerate(velocity)),
     )
     return _examined(problem)

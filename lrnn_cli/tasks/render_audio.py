@@ -137,9 +137,7 @@ def decimate(values: np.ndarray, factor: int) -> np.ndarray:
     """
     from scipy.signal import firwin, upfirdn
 
-    n_taps = (
-        2 * FILTER_SAMPLES * factor + factor % 2
-    )  # as odd or even as k: the filter is centred on the k values
+    n_taps = 2 * FILTER_SAMPLES * factor + factor % 2  # as odd or even as k: centred on the k values
     taps = firwin(n_taps, 0.9 / factor)
     margin = (n_taps - factor) // 2
     lead = -(n_taps - 1) % factor  # so that the first complete window ends at a multiple of k

@@ -65,7 +65,7 @@ PICTURES: dict[str, Tuned] = {
 SOUNDS: dict[str, Tuned] = {
     # by a search on short clips and runs of five minutes: a sixth of the error on bach (docs/audio.md)
     "lrnn": Tuned(5e-4, options={"dbar": 2}, width=219, fit={"schedule": "cos:0.02"}),
-    # with 5e-4, which wins in half a minute, twice the steps were worse on three of four clips
+    # with its own 1e-3, falling as 1 / t, more steps were worse on all four clips (docs/audio.md)
     "siren": Tuned(2e-4, fit={"schedule": "cos:0.02"}),
     "spder": Tuned(5.6e-4, options={"omega_hidden": 100.0}),
     "finer": Tuned(1.2e-2, frequency=0.34, options={"first_bias": 0.42}),

@@ -118,6 +118,9 @@ def test_spoilt_checkpoints_are_refused(tmp_path: Path) -> None:
         path.write_bytes(checkpoint.encode(tensors, spoilt))
         with pytest.raises(CheckpointError, match=message):
             load(path)
+    path.write_bytes(checkpoint.encode(tensors, {**header, "field": "none"}))
+    with pytest.raises(CheckpointError, match="the header makes no sense"):
+        load(path)
     path.write_bytes(checkpoint.encode({key: t.float() for key, t in tensors.items()}, header))
     with pytest.raises(CheckpointError, match="expected weights in float64"):
         load(path)
