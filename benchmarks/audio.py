@@ -120,7 +120,8 @@ def measure(run: Run) -> Run:
     with tempfile.TemporaryDirectory() as folder:
         done = call(
             "fit-audio", run["clip"], "--model", run["model"], "--params", run["params"],
-            "--time", f"{run['seconds']}s", "--segments", "1", "--threads", "1", "--lr", str(run["lr"]),
+            "--time", f"{run['seconds']}s", "--segments", "1", "--threads", "1", "--block-points", "1024",
+            "--lr", str(run["lr"]),
             "--omega-first", f"{run['omega_first']:.6g}", "--seed", str(run["seed"]),
             *(() if run.get("guard", True) else ("--no-guard",)),
             *recipe_words(run["model"], run.get("recipe", "usual")), "-o", f"{folder}/run", "--json", "-qq",

@@ -7,7 +7,7 @@ tool's blocks and random batches like LRNN, and with full batches at a constant 
 both its learning rate is tuned on the same image: the two best of a list by the final PSNR of a run of the
 same length are run with all seeds, and the one of the better median is the row (one seed alone can favour a
 rate that fails with others); and with the best settings of `search_image`, where it had as many trials as
-LRNN, on other pictures. LRNN and FINER run at their defaults, LRNN with Adam at its own rate, too. Times to a
+LRNN, on other pictures. LRNN and FINER run at their defaults, LRNN with Adam, too. Times to a
 level are read from the training log (running mean of the batches before each step); the final PSNR is that of
 the saved checkpoint over all pixels.
 
@@ -141,7 +141,7 @@ def main() -> None:
         runs.record["rows"] = runs.kept
     for name, options in {
         "lrnn": ["--model", "lrnn"],
-        "lrnn, Adam at 1e-3": ["--model", "lrnn", "--optimizer", "adam"],
+        "lrnn, Adam": ["--model", "lrnn", "--optimizer", "adam"],
         "finer": ["--model", "finer"],
         "siren, searched": ["--model", "siren", *searched("siren")],
     }.items():

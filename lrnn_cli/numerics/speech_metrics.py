@@ -1,7 +1,7 @@
 """How well speech is understood and how good it sounds: STOI, ESTOI and PESQ, by the packages that have them.
 
 STOI and ESTOI (0 to 1) come from `pystoi`, the extra `speech`. PESQ (MOS-LQO, about 1 to 4.6) comes from
-`pesq`, which is used where it is installed; it has to be compiled.
+`pesq`, the extra `pesq`, which has to be compiled and is used where it is installed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from lrnn_cli.errors import ConfigError
 
 SPEECH_RATES_HZ = (8000, 16000)  # those PESQ is defined for: narrow band and wide band
-PESQ_HINT = "metrics.json has STOI and ESTOI but no PESQ: for that, pip install pesq (needs a C compiler)"
+PESQ_HINT = "metrics.json has STOI and ESTOI but no PESQ: for that, pip install 'lrnn[pesq]' (compiled then)"
 
 
 def is_installed(package: str) -> bool:

@@ -12,7 +12,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from lrnn_cli.errors import ConfigError, DeviceError
-from lrnn_cli.fitting.blocks import BlockRunner
+from lrnn_cli.fitting.blocks import BlockRunner, auto_block
 from lrnn_cli.fitting.checkpoint import Fitted
 from lrnn_cli.fitting.device import machine_memory_mb, resolve_device, resolve_threads
 from lrnn_cli.fitting.group import ALONE, Group
@@ -134,7 +134,11 @@ def make_plan(signal: Signal, choice: ModelChoice, fit: FitSettings) -> Plan:
         fit.batch_points
     )
     batch = min(batch, n_points)
-    runner = BlockRunner(device, block_points=None if fit.block_points == "auto" else int(fit.block_points))
+    block = (
+        auto_block(batch, device, resolve_threads(None))
+        if fit.block_points == "auto"
+        else int(fit.block_points)
+    )
     work = (fit.steps or 0) * batch * n_params
     long_run = (fit.time_s or 0) >= LONG_RUN_S or work >= LONG_RUN_WORK
     family = config.kernel_family
@@ -143,8 +147,9 @@ def make_plan(signal: Signal, choice: ModelChoice, fit: FitSettings) -> Plan:
         if family is not None
         else Engine("torch", "the model has no product layer")
     )
+    working = threads if device.type == "cpu" else 1
     memory_mb = _memory_mb(
-        choice.name, config, engine, n_params, n_points, n_inputs, n_outputs, runner, threads
+        choice.name, config, engine, n_params, n_points, n_inputs, n_outputs, block * working
     )
     here = machine_memory_mb() if device.type == "cpu" else None
     if here is not None and memory_mb > here:
@@ -164,7 +169,7 @@ def make_plan(signal: Signal, choice: ModelChoice, fit: FitSettings) -> Plan:
         lr=fit.lr or type(config).default_lr,
         lstsq=type(config).default_lstsq if fit.lstsq is None else fit.lstsq,
         batch_points=batch,
-        block_points=min(runner.block_points, batch),
+        block_points=block,
         device=device,
         threads=threads,
         engine=engine,
@@ -182,10 +187,9 @@ def _memory_mb(
     n_points: int,
     n_inputs: int,
     n_outputs: int,
-    runner: BlockRunner,
-    threads: int,
+    at_once: int,
 ) -> float:
-    """Return the estimated MiB of signal, weights with optimiser and copies, and blocks in work.
+    """Return the estimated MiB of signal, weights with optimiser and copies, and of points worked on at once.
 
     The interpreter comes on top. Bytes per point and block are counted by differentiating a few points and
     adding up what autograd saves.
@@ -204,13 +208,7 @@ def _memory_mb(
         use_engine(model, "reference" if engine.name == "reference" else "fused")
         with torch.autograd.graph.saved_tensors_hooks(count, lambda t: t):
             model(torch.zeros(probe, n_inputs))
-    blocks = (
-        2.0
-        * kept
-        / probe
-        * min(runner.block_points, n_points)
-        * (threads if runner.device.type == "cpu" else 1)
-    )
+    blocks = 2.0 * kept / probe * min(at_once, n_points)
     weights = 4.0 * n_params * 8  # weights, gradient, two moments, the same four in the copy to go back to
     signal = 4.0 * n_points * n_outputs * 4 + 16.0 * n_points
     return (blocks + weights + signal) / 2**20
@@ -274,7 +272,7 @@ class Regression:
         self.runner = BlockRunner(
             plan.device,
             threads=plan.threads,
-            block_points=None if fit.block_points == "auto" else int(fit.block_points),
+            block_points=plan.block_points,
             group=group,
         )
         values = torch.from_numpy(signal.values).reshape(-1, plan.n_outputs).to(plan.device, dtype)

@@ -1,7 +1,7 @@
 """What a kind of signal wants of a model other than the model's own defaults: rate, frequencies, scales.
 
 Found by one search with the same trials for every model (`benchmarks/tune_models.py`, docs/models.md), except
-for pictures the optimiser of `lrnn` and the rates of `finer` and `mfn`, and for sounds all of `lrnn`
+for pictures all of `lrnn` and the rates of `finer` and `mfn`, and for sounds all of `lrnn`
 and `siren`, which were compared on the sample data themselves; laid below what the user gives. CT, functions
 and equations take nothing from here.
 """
@@ -27,6 +27,7 @@ class Tuned:
     Attributes:
         lr: peak learning rate with this optimiser; None for the model's own.
         optimizer: on the CPU; on a GPU, where steps are recorded, it is adam.
+        adam_lr: peak learning rate with adam where the optimizer is another; None for the model's own.
         frequency: factor on the first frequency or scale that the signal suggests.
         options: further options of the model.
         width: its width where neither that nor a budget of parameters is given.
@@ -35,6 +36,7 @@ class Tuned:
 
     lr: float | None = None
     optimizer: str = "adam"
+    adam_lr: float | None = None
     frequency: float = 1.0
     options: Mapping[str, float] = field(default_factory=dict)
     width: int | None = None
@@ -48,12 +50,19 @@ class Tuned:
 
     def rate(self, optimizer: str) -> float | None:
         """Return the learning rate with an optimiser, None for the model's own."""
-        return self.lr if optimizer == self.optimizer else None
+        return {DEFAULT: self.adam_lr, self.optimizer: self.lr}.get(optimizer)
 
 
 PLAIN = Tuned()
 PICTURES: dict[str, Tuned] = {
-    "lrnn": Tuned(2e-3, optimizer="nadam"),
+    # trials on three of the sample pictures: half of the steps to 40 dB (docs/models.md)
+    "lrnn": Tuned(
+        4e-3,
+        optimizer="nadam",
+        adam_lr=2e-3,
+        options={"dbar": 2, "omega_first": 110.0, "omega_hidden": 10.0},
+        width=219,
+    ),
     # the search, in ten seconds, had 2e-3, and 4.3e-2 for mfn: too high in a minute (docs/models.md)
     "finer": Tuned(1e-3, options={"omega_first": 39.0, "first_bias": 2.6}),
     "gauss": Tuned(1.2e-2, options={"scale": 10.0}),

@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrnn_cli.errors import DeviceError
-from lrnn_cli.fitting.blocks import SMALLEST_BLOCK, BlockRunner, is_out_of_memory, paired, ranges
+from lrnn_cli.fitting.blocks import (
+    CPU_BLOCK,
+    LEAST_CPU_BLOCK,
+    SMALLEST_BLOCK,
+    BlockRunner,
+    auto_block,
+    is_out_of_memory,
+    paired,
+    ranges,
+)
 from tests.fitting.support import CPU
 
 
@@ -107,3 +116,12 @@ def test_paired_parts_are_even_in_number_and_equal_but_for_the_last(n, block):
     assert len(set(sizes[:-1])) <= 1 and all(size >= sizes[-1] for size in sizes)
     if n > block and min(sizes) > len(sizes):
         assert len(sizes) % 2 == 0
+
+
+@given(st.integers(1, 2**20), st.integers(1, 200))
+def test_every_core_gets_a_block_where_the_batch_is_large_enough(batch, cores):
+    block = auto_block(batch, CPU, cores)
+    assert LEAST_CPU_BLOCK <= block <= CPU_BLOCK
+    if batch >= cores * LEAST_CPU_BLOCK:
+        assert block == CPU_BLOCK or block * (cores - 1) < batch <= block * cores
+    assert auto_block(batch, torch.device("cuda"), cores) == auto_block(1, torch.device("cuda"), 1)

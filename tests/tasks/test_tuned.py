@@ -58,7 +58,7 @@ def differs(plan) -> dict:
 @pytest.mark.parametrize(
     ("model", "optimizer", "lr", "options"),
     [
-        ("lrnn", "nadam", 2e-3, {}),
+        ("lrnn", "nadam", 4e-3, {"dbar": 2, "omega_first": 110.0, "omega_hidden": 10.0, "rank": 219}),
         ("siren", "adam", 1e-3, {}),
         ("spder", "adam", 1e-4, {}),
         ("finer", "adam", 1e-3, {"omega_first": 39.0, "first_bias": 2.6}),
@@ -125,9 +125,10 @@ def test_what_the_user_gives_stays(plan_of, model):
 
 
 def test_a_rate_belongs_to_its_optimiser():
-    """Another optimiser than the tuned one takes the model's own rate."""
-    assert image_plan("lrnn", {"optimizer": "adam"}).lr == 1e-3
-    assert image_plan("lrnn", {"optimizer": "nadam"}).lr == 2e-3
+    """Another optimiser than the tuned one takes the rate found with adam, or the model's own."""
+    assert image_plan("lrnn", {"optimizer": "adam"}).lr == 2e-3
+    assert image_plan("lrnn", {"optimizer": "nadam"}).lr == 4e-3
+    assert image_plan("lrnn", {"optimizer": "adamw"}).lr == 1e-3
     own_rate = image_plan("lrnn", {"lr": 5e-4})
     assert (own_rate.optimizer, own_rate.lr) == ("nadam", 5e-4)
     assert audio_plan("lrnn").optimizer == "adam"
@@ -137,9 +138,9 @@ def test_a_rate_belongs_to_its_optimiser():
 def test_steps_on_a_gpu_are_adams(monkeypatch):
     monkeypatch.setattr(tuned_module, "resolve_device", lambda asked: torch.device("cuda"))
     _, fit = settle(picture(), SMALL, FIT, PICTURES["lrnn"])
-    assert (fit.optimizer, fit.lr) == ("adam", None)
+    assert (fit.optimizer, fit.lr) == ("adam", 2e-3)
     asked = FIT.model_copy(update={"optimizer": "nadam"})
-    assert settle(picture(), SMALL, asked, PICTURES["lrnn"])[1].lr == 2e-3
+    assert settle(picture(), SMALL, asked, PICTURES["lrnn"])[1].lr == 4e-3
 
 
 @pytest.mark.parametrize("model", CATALOG)
