@@ -3,8 +3,9 @@
     python -m benchmarks.image_defaults [--steps 1000] [--seeds 1] [--params 200k]
 
 The real command, `lrnn fit-image`, with the same budget of steps, so that what else the machine does changes
-nothing. Three pictures are sample data, on which the settings of now were found; two, of scikit-image, took
-part in the search before (`benchmarks.search_image`) but not in that choice. Steps to a level are read from
+nothing. Three pictures are sample data: the settings of now were found on two of them, and compared on
+`astronaut256` before they were taken; two, of scikit-image, took part in the search before
+(`benchmarks.search_image`) but not in that choice. Steps to a level are read from
 the log, the running mean of the batches before each step; the PSNR is that of the checkpoint. Runs stored
 under results/image_defaults.json are not repeated.
 """

@@ -18,25 +18,27 @@ T = TypeVar("T")
 A = TypeVar("A")
 SMALLEST_BLOCK = 16
 CPU_BLOCK = 1024  # points: the tensors of a layer of common width then stay in the caches
-LEAST_CPU_BLOCK = 256  # points: a step of two blocks costs a fifth more than one of a block of 1024
+LEAST_CPU_BLOCK = 256  # points: work in such blocks costs a fifth to a third more than in blocks of 1024
 CUDA_BLOCK = 2**17
 
 
 def auto_block(batch_points: int, device: torch.device, cores: int) -> int:
     """Return the points of a block: small enough that every core gets one of a batch.
 
-    On the CPU a batch divided by the cores, from `LEAST_CPU_BLOCK` to `CPU_BLOCK`: two blocks of 512 cost 3
-    to 7 % more than one of 1024, which leaves a second core idle (docs/performance.md).
+    On the CPU the largest power of two that is at most the batch divided by the cores, from
+    `LEAST_CPU_BLOCK` to `CPU_BLOCK`: two blocks of 512 cost 3 to 7 % more than one of 1024, which leaves a
+    second core idle (docs/performance.md).
 
     Args:
-        batch_points: of a step.
+        batch_points: of a step, in this process.
         device: a GPU takes `CUDA_BLOCK`.
-        cores: of the machine, not the threads asked for: sums, and so the last bits of a fit, follow the
-            blocks, and shall not depend on the threads.
+        cores: that this process may use, not the threads asked for: sums, and so the last bits of a fit,
+            follow the blocks, and shall not depend on the threads.
     """
     if device.type == "cuda":
         return CUDA_BLOCK
-    return min(CPU_BLOCK, max(LEAST_CPU_BLOCK, -(-batch_points // cores)))
+    share = max(1, batch_points // cores)
+    return min(CPU_BLOCK, max(LEAST_CPU_BLOCK, 2 ** (share.bit_length() - 1)))
 
 
 class BlockRunner:

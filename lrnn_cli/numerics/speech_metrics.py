@@ -14,7 +14,7 @@ import numpy as np
 from lrnn_cli.errors import ConfigError
 
 SPEECH_RATES_HZ = (8000, 16000)  # those PESQ is defined for: narrow band and wide band
-PESQ_HINT = "metrics.json has STOI and ESTOI but no PESQ: for that, pip install 'lrnn[pesq]' (compiled then)"
+PESQ_HINT = "metrics.json has no PESQ: for that, pip install 'lrnn[pesq]' (needs a C compiler)"
 
 
 def is_installed(package: str) -> bool:

@@ -217,6 +217,15 @@ class CtTask:
             return self.current.about()
         return self.done.about[name]
 
+    def _render(self, fitted: Fitted) -> np.ndarray:
+        """Evaluate a network in the blocks that its checkpoint names, as `lrnn render` does."""
+        block = fitted.evaluation.get("block_points")
+        runner = BlockRunner(self.device, threads=self.threads, block_points=block)
+        try:
+            return render(fitted, self.scan, runner)
+        finally:
+            runner.close()
+
     def reconstructions(self, networks: dict[str, Fitted]) -> dict[str, Reconstruction]:
         """Measure every method that is finished or has begun.
 
@@ -230,7 +239,7 @@ class CtTask:
         found = {}
         for name in self.settings.method.methods:
             if name in networks:
-                u = render(networks[name], self.scan, self.runner)
+                u = self._render(networks[name])
             elif name in self.done.images:
                 u = self.done.images[name].cpu().double().numpy()
             else:

@@ -16,6 +16,7 @@ from lrnn_cli.fitting.blocks import BlockRunner, auto_block
 from lrnn_cli.fitting.checkpoint import Fitted
 from lrnn_cli.fitting.device import machine_memory_mb, resolve_device, resolve_threads
 from lrnn_cli.fitting.group import ALONE, Group
+from lrnn_cli.fitting.launch import place
 from lrnn_cli.fitting.loop import Step, Trainer
 from lrnn_cli.fitting.optimizers import DEFAULT
 from lrnn_cli.fitting.resume import encode_state, restore_state
@@ -75,7 +76,7 @@ class Plan:
             "lr": self.lr,
             "lstsq": list(self.lstsq),
             "batch_points": self.batch_points,
-            "block_points": self.block_points,
+            "block_points": min(self.block_points, self.batch_points),
             "device": str(self.device),
             "threads": self.threads,
             "engine": self.engine.name,
@@ -135,7 +136,7 @@ def make_plan(signal: Signal, choice: ModelChoice, fit: FitSettings) -> Plan:
     )
     batch = min(batch, n_points)
     block = (
-        auto_block(batch, device, resolve_threads(None))
+        auto_block(-(-batch // place().size), device, resolve_threads(None))
         if fit.block_points == "auto"
         else int(fit.block_points)
     )

@@ -206,7 +206,12 @@ class SegmentedRegression:
         """Return the state between two steps as a resume file: finished networks and the one in work."""
         inner = torch.frombuffer(bytearray(self.run.state(run_key)), dtype=torch.uint8)
         tensors = {f"{k}.{name}": t for k, state in enumerate(self.done) for name, t in state.items()}
-        header = {"format": RESUME_FORMAT, "run_key": run_key, "records": self.records}
+        header = {
+            "format": RESUME_FORMAT,
+            "run_key": run_key,
+            "records": self.records,
+            "block_points": self.plan.block_points,
+        }
         return encode({"inner": inner, **tensors}, header)
 
     def resume_from(self, path: Path, run_key: str) -> None:
@@ -238,7 +243,10 @@ class SegmentedRegression:
             copy.write_bytes(inner.numpy().tobytes())
             self.run.resume_from(copy, run_key)
         # the segments that follow are trained alike
-        self.plan = replace(self.plan, optimizer=run.trainer.optimizer_name, lr=run.trainer.lr)
+        block = int(header.get("block_points", run.runner.block_points))
+        self.plan = replace(
+            self.plan, optimizer=run.trainer.optimizer_name, lr=run.trainer.lr, block_points=block
+        )
         self.trainer.step = sum(int(r["steps"]) for r in records) + run.trainer.step
         self.trainer.elapsed = sum(float(r["seconds"]) for r in records) + run.trainer.elapsed
 

@@ -57,7 +57,7 @@ def test_a_budget_below_the_smallest_is_told_not_fatal(lrnn: Lrnn) -> None:
 def test_what_pictures_and_sounds_want_of_a_model_is_told(lrnn: Lrnn) -> None:
     tuned = lrnn("models", "finer", "--json").json()["tuned"]
     assert tuned["image"] == {
-        "lr": 1e-3, "optimizer": "adam", "frequency": 1.0, "width": None, "fit": {},
+        "lr": 1e-3, "optimizer": "adam", "adam_lr": None, "frequency": 1.0, "width": None, "fit": {},
         "options": {"omega_first": 39.0, "first_bias": 2.6},
     }  # fmt: skip
     lines = lrnn("models", "finer").out.splitlines()

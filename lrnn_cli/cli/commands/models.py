@@ -161,6 +161,7 @@ def _optimizer(name: str) -> str:
 def _tuned(model: str, tuned: "Tuned") -> str:
     """Write what a kind of signal wants of a model, in words."""
     parts = [f"learning rate {tuned.lr:g} with {_optimizer(tuned.optimizer)}"] if tuned.lr is not None else []
+    parts += [f"{tuned.adam_lr:g} with adam"] if tuned.adam_lr is not None else []
     parts += [f"{tuned.frequency:g} times the frequency suggested"] if tuned.frequency != 1 else []
     parts += [f"{key} {value:g}" for key, value in tuned.options_for(model, None).items()]
     return ", ".join([*parts, *(f"{key} {value}" for key, value in tuned.fit.items())])
