@@ -2,7 +2,8 @@
 
     python -m benchmarks.audio [--seconds 300] [--tune-seconds 30] [--seeds 3] [--params 200k] [--jobs 2]
 
-Every run is the real command, `lrnn fit-audio CLIP --segments 1 --threads 1`, in a process of its own.
+Every run is the real command, `lrnn fit-audio CLIP --segments 1 --threads 1 --block-points 1024`, in a
+process of its own.
 Learning rate and first frequency of each model are chosen on each clip: every model has as many trials as the
 others (`TRIALS`, seed 1000), of `--tune-seconds` each; a frequency is a factor on pi T times the clip's
 spectral centroid, which up to 16,000 rad is what the command suggests for LRNN. Short trials favour other

@@ -2,7 +2,8 @@
 
     python -m benchmarks.blocks [--repeats 40]
 
-Gradients of the default networks for pictures and for sounds, 200,000 parameters, at their default batches.
+Gradients of LRNN's and SIREN's own defaults, as for pictures, and of LRNN as sounds have it, 200,000
+parameters, at their default batches.
 Sizes of blocks and numbers of threads take turns, so that what else the machine does meets all alike; the
 figures are medians within one run, and ratios to blocks of 1024 points on one thread.
 """

@@ -29,6 +29,13 @@ IMAGES = ("coffee.png", "motorcycle_left.png")
 HOPELESS_DB = 3.0  # below the best first image
 
 
+def centre_square(w: int, h: int) -> tuple[int, int, int, int]:
+    """Return the largest square in the middle of w x h pixels, as x0, y0, x1, y1."""
+    side = min(w, h)
+    x, y = (w - side) // 2, (h - side) // 2
+    return x, y, x + side, y + side
+
+
 def pictures(size: int) -> list[Signal]:
     """Return the centre squares of the pictures, scaled to a side of `size` pixels."""
     folder = files("skimage.data")
@@ -37,9 +44,7 @@ def pictures(size: int) -> list[Signal]:
         content = folder.joinpath(name).read_bytes()
         whole = read_image(name, ImageOptions(), data=content)
         h, w = whole.values.shape[:2]
-        side = min(h, w)
-        x, y = (w - side) // 2, (h - side) // 2
-        options = ImageOptions(crop=(x, y, x + side, y + side), resize=(size, size))
+        options = ImageOptions(crop=centre_square(w, h), resize=(size, size))
         signals.append(read_image(name, options, data=content))
     return signals
 

@@ -18,7 +18,7 @@ T = TypeVar("T")
 A = TypeVar("A")
 SMALLEST_BLOCK = 16
 CPU_BLOCK = 1024  # points: the tensors of a layer of common width then stay in the caches
-LEAST_CPU_BLOCK = 256  # points: work in such blocks costs a fifth to a third more than in blocks of 1024
+LEAST_CPU_BLOCK = 256  # points: in such blocks work costs a sixth to a quarter more than in blocks of 1024
 CUDA_BLOCK = 2**17
 
 
@@ -26,7 +26,7 @@ def auto_block(batch_points: int, device: torch.device, cores: int) -> int:
     """Return the points of a block: small enough that every core gets one of a batch.
 
     On the CPU the largest power of two that is at most the batch divided by the cores, from
-    `LEAST_CPU_BLOCK` to `CPU_BLOCK`: two blocks of 512 cost 3 to 7 % more than one of 1024, which leaves a
+    `LEAST_CPU_BLOCK` to `CPU_BLOCK`: two blocks of 512 cost up to 8 % more than one of 1024, which leaves a
     second core idle (docs/performance.md).
 
     Args:

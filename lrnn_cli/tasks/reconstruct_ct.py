@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from lrnn_cli.fitting.blocks import BlockRunner
 from lrnn_cli.fitting.checkpoint import Fitted
 from lrnn_cli.fitting.device import resolve_device, resolve_threads
 from lrnn_cli.fitting.loop import Step
@@ -26,6 +25,7 @@ from lrnn_cli.tasks.ct_network import NetworkPlan, NetworkRun, Start, make_prior
 from lrnn_cli.tasks.ct_output import Reconstruction, measure
 from lrnn_cli.tasks.ct_scan import Scan, measured, simulate
 from lrnn_cli.tasks.ct_settings import CLASSICAL, CtSettings
+from lrnn_cli.tasks.render import make_machine
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,6 @@ class CtTask:
         self.plans: dict[str, NetworkPlan] = {
             name: plan_network(name, self.scan, settings) for name in settings.method.networks
         }
-        self.runner = BlockRunner(self.device, threads=self.threads)
         self.done = Done()
         self.current: NetworkRun | None = None
         self.is_halted = False
@@ -218,13 +217,12 @@ class CtTask:
         return self.done.about[name]
 
     def _render(self, fitted: Fitted) -> np.ndarray:
-        """Evaluate a network in the blocks that its checkpoint names, as `lrnn render` does."""
-        block = fitted.evaluation.get("block_points")
-        runner = BlockRunner(self.device, threads=self.threads, block_points=block)
+        """Evaluate a network as `lrnn render` does, in the blocks that its checkpoint names."""
+        machine = make_machine(fitted, device=str(self.device), threads=self.threads, engine="auto")
         try:
-            return render(fitted, self.scan, runner)
+            return render(fitted, self.scan, machine.runner)
         finally:
-            runner.close()
+            machine.runner.close()
 
     def reconstructions(self, networks: dict[str, Fitted]) -> dict[str, Reconstruction]:
         """Measure every method that is finished or has begun.

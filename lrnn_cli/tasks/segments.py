@@ -234,6 +234,7 @@ class SegmentedRegression:
                 number, name = key.split(".", 1)
                 done[int(number)][name] = tensor
             run = self._begin(len(done))
+            block = int(header.get("block_points", 0))
         except (LookupError, TypeError, ValueError) as error:
             raise CheckpointError(f"{path}: resume state is incomplete ({error!r})") from error
         self.run.close()
@@ -243,9 +244,11 @@ class SegmentedRegression:
             copy.write_bytes(inner.numpy().tobytes())
             self.run.resume_from(copy, run_key)
         # the segments that follow are trained alike
-        block = int(header.get("block_points", run.runner.block_points))
         self.plan = replace(
-            self.plan, optimizer=run.trainer.optimizer_name, lr=run.trainer.lr, block_points=block
+            self.plan,
+            optimizer=run.trainer.optimizer_name,
+            lr=run.trainer.lr,
+            block_points=block or run.runner.block_points,
         )
         self.trainer.step = sum(int(r["steps"]) for r in records) + run.trainer.step
         self.trainer.elapsed = sum(float(r["seconds"]) for r in records) + run.trainer.elapsed

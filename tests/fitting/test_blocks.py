@@ -123,6 +123,6 @@ def test_every_core_gets_a_block_where_the_batch_is_large_enough(batch, cores):
     block = auto_block(batch, CPU, cores)
     assert LEAST_CPU_BLOCK <= block <= CPU_BLOCK and block.bit_count() == 1  # halved, when memory runs out
     if batch >= cores * LEAST_CPU_BLOCK:
-        assert len(ranges(batch, block)) >= cores or block == LEAST_CPU_BLOCK
+        assert len(ranges(batch, block)) >= cores
         assert block == CPU_BLOCK or 2 * block * cores > batch  # and no smaller than that takes
     assert auto_block(batch, torch.device("cuda"), cores) == auto_block(1, torch.device("cuda"), 1)

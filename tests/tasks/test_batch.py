@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from lrnn_cli.errors import CheckpointError
+from lrnn_cli.fitting.checkpoint import RESUME_FORMAT, encode, read
 from lrnn_cli.fitting.launch import Place
 from lrnn_cli.fitting.settings import FitSettings
 from lrnn_cli.signals.signal import Signal
@@ -74,6 +76,10 @@ def test_segments_resume_in_the_blocks_that_they_began_with(monkeypatch, tmp_pat
     (tmp_path / "state").write_bytes(before.state("key"))
     after.resume_from(tmp_path / "state", "key")
     assert after.runner.block_points == before.runner.block_points == 512
+    whole, header = read(tmp_path / "state", RESUME_FORMAT)
+    (tmp_path / "bad").write_bytes(encode(whole, {**header, "block_points": "many"}))
+    with pytest.raises(CheckpointError, match="resume state is incomplete"):
+        begin(2).resume_from(tmp_path / "bad", "key")
     list(after.steps(lambda: False))
     assert len(after.records) == 2 and after.runner.block_points == 512
     before.close()
