@@ -12,6 +12,8 @@ LARGEST_HEAD = 4096  # features; the Gram matrix takes their square, once per th
 # picture of 256 x 256 would cost as much as ten steps.
 START_POINTS, START_POINTS_PER_FEATURE = 2**14, 32
 RIDGE = 1e-9  # relative to the mean diagonal of the Gram matrix: keeps collinear features solvable
+# At a start large weights that cancel each other would be spoiled by the first steps: they move all features.
+START_RIDGE = 0.1
 
 
 def training_loss(
@@ -42,20 +44,27 @@ def _indices(span: tuple[int, int], points: Tensor | None, samples: Samples) -> 
 
 
 def solve_head(
-    model: CoordinateModel, samples: Samples, runner: BlockRunner, points: Tensor | None = None
+    model: CoordinateModel,
+    samples: Samples,
+    runner: BlockRunner,
+    points: Tensor | None = None,
+    *,
+    ridge: float = RIDGE,
 ) -> tuple[float, float]:
     """Replace the output layer by the least-squares solution, unless that would raise the training loss.
 
     Minimises sum_n |S phi(x_n) + s_0 - t_n|^2 over S and s_0 by the normal equations in float64,
-    (F^T F + RIDGE mean(diag) I) S = F^T T with F = [phi, 1]: the ridge and float32 evaluation can spoil a
-    solution, so the loss before and after is measured and the better layer kept. A layer of more than
-    LARGEST_HEAD features stays as it is.
+    (F^T F + ridge D) S = F^T T with F = [phi, 1] and D the mean square of the features over all points, times
+    their number, on the diagonal but for s_0: the ridge and float32 evaluation can spoil a solution, so the
+    loss before and after is measured and the better layer kept. A layer of more than LARGEST_HEAD features
+    stays as it is.
 
     Args:
         model: changed in place.
         samples: the targets.
         runner: blocks and threads.
         points: flat indices of the points that enter, and over which the loss is meant; all when left out.
+        ridge: above 0; `START_RIDGE` before step 1.
 
     Returns:
         training loss before and after; after <= before.
@@ -84,7 +93,8 @@ def solve_head(
     total = torch.tensor([errors], dtype=dtype, device=device)
     runner.group.sum_([gram, moment, total])
     before = float(total) / n
-    gram.diagonal().add_(RIDGE * gram.diagonal().mean())
+    squares = gram.diagonal()[:-1]
+    squares += ridge * squares.mean()
     solution, info = torch.linalg.solve_ex(gram, moment)
     if int(info) or not bool(torch.isfinite(solution).all()):
         return before, before

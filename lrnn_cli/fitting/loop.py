@@ -14,7 +14,7 @@ from lrnn_cli.fitting.backward import BackwardSwitch
 from lrnn_cli.fitting.blocks import BlockRunner
 from lrnn_cli.fitting.device_steps import READ_EVERY, DeviceSteps, suits
 from lrnn_cli.fitting.guard import SMOOTHING, Guard, Verdict
-from lrnn_cli.fitting.least_squares import LARGEST_HEAD, solve_head, start_points, training_loss
+from lrnn_cli.fitting.least_squares import LARGEST_HEAD, START_RIDGE, solve_head, start_points, training_loss
 from lrnn_cli.fitting.optimizers import DEFAULT, load_state, make_optimizer
 from lrnn_cli.fitting.outcome import Outcome
 from lrnn_cli.fitting.sampling import BatchSampler
@@ -158,7 +158,7 @@ class Trainer:
         """
         clock = time.perf_counter() - self.elapsed
         if self.step == 0 and "start" in self.lstsq:
-            self._solve_head("at the start", start_points(self.model, self.samples, self.settings.seed))
+            self._solve_start("at the start")
         while True:
             stop = self._agree(clock, should_stop())
             progress = self.progress()
@@ -319,7 +319,7 @@ class Trainer:
         self.snapshot = None
         self.guard.went_back(math.inf)
         if "start" in self.lstsq:
-            self._solve_head("at the fresh start", start_points(self.model, self.samples, self.settings.seed))
+            self._solve_start("at the fresh start")
 
     def _take_snapshot(self) -> Snapshot:
         return take_snapshot(self.step, self.guard.smooth_loss, self.parameters, self.optimizer)
@@ -334,10 +334,15 @@ class Trainer:
         if self.device_steps is not None:
             self.device_steps.work.forget()
 
-    def _solve_head(self, when: str, points: Tensor | None = None) -> float:
+    def _solve_start(self, when: str) -> None:
+        """Solve the output layer of a network that has learned nothing yet."""
+        points = start_points(self.model, self.samples, self.settings.seed)
+        self._solve_head(when, points, ridge=START_RIDGE)
+
+    def _solve_head(self, when: str, points: Tensor | None = None, **options: float) -> float:
         """Solve the output layer over all points, or those given; return the loss over them afterwards."""
         before, after = self.runner.with_less_memory(
-            lambda: solve_head(self.model, self.samples, self.runner, points)
+            lambda: solve_head(self.model, self.samples, self.runner, points, **options)
         )
         if self.model.head.in_features > LARGEST_HEAD:
             too_large = f"over {LARGEST_HEAD} features"

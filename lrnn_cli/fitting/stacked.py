@@ -27,7 +27,7 @@ from lrnn_cli.fitting.blocks import BlockRunner
 from lrnn_cli.fitting.cuda_graph import Recorded
 from lrnn_cli.fitting.device_steps import READ_EVERY, suits
 from lrnn_cli.fitting.guard import SMOOTHING, Guard, Verdict
-from lrnn_cli.fitting.least_squares import solve_head, start_points, training_loss
+from lrnn_cli.fitting.least_squares import START_RIDGE, solve_head, start_points, training_loss
 from lrnn_cli.fitting.loop import SNAPSHOT_EVERY, Step
 from lrnn_cli.fitting.optimizers import DEFAULT, make_optimizer
 from lrnn_cli.fitting.sampling import BatchSampler
@@ -94,9 +94,8 @@ def fit_stacked(
     _check(members, settings, lstsq)
     began = time.perf_counter()
     for member in members if "start" in lstsq else ():
-        solve_head(
-            member.model, member.samples, runner, start_points(member.model, member.samples, member.seed)
-        )
+        points = start_points(member.model, member.samples, member.seed)
+        solve_head(member.model, member.samples, runner, points, ridge=START_RIDGE)
     stack = _Stack(members, settings, lr, runner)
     samplers = [BatchSampler(m.samples.n_points, batch_points, m.seed, runner.device) for m in members]
     guards = [Guard(m.samples.variance(), settings.guard) for m in members]

@@ -63,7 +63,15 @@ CATALOG: dict[str, Row] = {
         "product-structured activations, learnable",
         "Maharaj and Nair, ICLR 2026",
         _paper(
-            {"rank": 106, "dbar": 16, "depth": 2, "omega_first": 30.0, "omega_hidden": 30.0},
+            {
+                "rank": 106,
+                "dbar": 16,
+                "depth": 2,
+                "omega_first": 30.0,
+                "omega_hidden": 30.0,
+                "first_scales": "equal",
+                "hidden_rate": 1.0,
+            },
             1e-3,
             1000,
             schedule="step:100:0.8",

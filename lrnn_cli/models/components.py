@@ -4,8 +4,8 @@ Lemma 1 (Maharaj and Nair, ICLR 2026) bounds Var[phi] <= exp(s_g^2) - 1 and sum_
 exp(s_g^2) for independent g_j of mean 0 and variance s_g^2, gamma = d-bar^(-1/2), whatever d-bar.
 Subtracting the mean mu of sigma makes g zero-mean while all amplitudes start positive: random signs would
 do so too, but trained worse in early trials. In the first layer all g_j at one point share |x|,
-on which the mean of a sigma that is not odd depends; beyond 16 factors signs alternate there, so that the
-bounds hold (tests/models/test_lemmas.py).
+on which the mean of a sigma that is not odd depends; beyond 16 factors (4 where scales are spread) signs
+alternate there, so that the bounds hold (tests/models/test_lemmas.py).
 
 Two families are series with fixed arguments, of which only the coefficients a (and phases c) are learned:
 

@@ -7,12 +7,13 @@
 d inputs, D = d-bar factors per neuron, R neurons (the separation rank) per layer, M components per factor,
 L layers. One layer is the shallow network of equation (1); D = 1 is an MLP with learnable activations.
 
-Initialisation: first layer W ~ U(-1, 1) / d as SIREN; hidden layers W ~ U(-1, 1) sqrt(3 / n) / omega_0 for
-n inputs, so that omega_0 W x has variance 1 behind a LayerNorm; b ~ U(-1, 1) pi / omega_0, a random phase;
-w = 1; c = 0 for M = 1 and c ~ U(-pi, pi) beyond; mu, a constant of the layer, is the mean of sigma under
-these arguments, and all a are the positive number that gives g the variance sigma_g^2 (Lemma 1,
-`components`). Sigma `fourier` and `bspline` start otherwise, and keep w (both) and c (the second) as they
-are: see there.
+Initialisation: first layer W ~ U(-1, 1) / d as SIREN, or with `first_scales` = spread each projection times
+a scale of its own, U(0, 2), so that low frequencies are there, too; hidden layers W ~ U(-1, 1) sqrt(3 / n)
+/ omega_0 for n inputs, so that omega_0 W x has variance 1 behind a LayerNorm; b ~ U(-1, 1) pi / omega_0, a
+random phase; w = 1; c = 0 for M = 1 and c ~ U(-pi, pi) beyond; mu, a constant of the layer, is the mean of
+sigma under these arguments, and all a are the positive number that gives g the variance sigma_g^2 (Lemma 1,
+`components`; where scales are spread both are those of scale 1). Sigma `fourier` and `bspline` start
+otherwise, and keep w (both) and c (the second) as they are: see there.
 
 Source: S. Maharaj and P. B. Nair, Deep Learning with Learnable Product-Structured Activations, ICLR 2026.
 The paper leaves the constants of the initialisation open; those above come from early trials,
@@ -38,8 +39,8 @@ from lrnn_cli.models.contract import CoordinateModel, ModelConfig
 RATE_FACTORS = {"layers.0.weight": 0.3, "norm": 3.0, "amplitude": 10.0, "phase": 10.0, "bias": 0.3}
 
 # At one point all g_j of the first layer share |x|, on which the mean of a sigma that is not odd depends:
-# with more factors than this, signs alternate there, or Lemma 1 would fail.
-SHARED_FACTORS = 16
+# with more factors than this, by `first_scales`, signs alternate there, or Lemma 1 would fail.
+SHARED_FACTORS = {"equal": 16, "spread": 4}
 
 STEADY_OMEGA = 60.0  # rad per half span, the largest omega_0 at which RATE_FACTORS hold for the first layer
 
@@ -59,6 +60,12 @@ class LrnnConfig(ModelConfig):
     )
     omega_first: float = Field(80.0, gt=0, le=1e5, description="base frequency of the first layer")
     omega_hidden: float = Field(30.0, gt=0, le=1e5, description="base frequency of the other layers")
+    first_scales: Literal["equal", "spread"] = Field(
+        "equal", description="scales of the first layer's projections: equal, or spread over (0, 2)"
+    )
+    hidden_rate: float = Field(
+        1.0, gt=0, le=100, description="on the learning rate of projections between first and last layer"
+    )
     layer_norm: bool = Field(True, description="LayerNorm after each product layer")
     product: Literal["one-plus", "plain"] = Field("one-plus", description="factors 1 + gamma g, or g alone")
     sigma_g: float = Field(
@@ -90,13 +97,16 @@ class ProductLayer(nn.Module):
         self.engine = "reference"
         self.backward: Precision = "full"
         bound = 1.0 / n_inputs if first else math.sqrt(3.0 / n_inputs) / self.omega
-        self.weight = nn.Parameter(torch.empty(dbar, rank, n_inputs).uniform_(-bound, bound))
+        weight = torch.empty(dbar, rank, n_inputs).uniform_(-bound, bound)
+        if first and config.first_scales == "spread":
+            weight *= torch.empty(dbar, rank, 1).uniform_(0.0, 2.0)
+        self.weight = nn.Parameter(weight)
         largest = math.pi / self.omega
         self.bias = nn.Parameter(torch.empty(dbar, rank).uniform_(-largest, largest))
         spread = self.omega * bound * math.sqrt(n_inputs) / 3.0 if first else 1.0
         initial = start(config.sigma, (width, dbar, functions), spread=spread, sigma_g=config.sigma_g)
         self.centre = initial.centre
-        if first and dbar > SHARED_FACTORS:
+        if first and dbar > SHARED_FACTORS[config.first_scales]:
             initial.amplitude[:, 1::2].neg_()
         for name in ("amplitude", "frequency", "phase"):
             values = getattr(initial, name).contiguous()
@@ -138,7 +148,7 @@ class Lrnn(CoordinateModel):
     def __init__(self, config: LrnnConfig, n_inputs: int, n_outputs: int) -> None:
         """Draw the initial weights from the global generator."""
         super().__init__()
-        self.omega_first = config.omega_first
+        self.omega_first, self.hidden_rate = config.omega_first, config.hidden_rate
         sizes = [n_inputs] + [config.rank] * (config.depth - 1)
         self.layers = nn.ModuleList(ProductLayer(n, config, first=k == 0) for k, n in enumerate(sizes))
         self.head = nn.Linear(config.rank, n_outputs)
@@ -159,7 +169,8 @@ class Lrnn(CoordinateModel):
         factor = next((factor for part, factor in RATE_FACTORS.items() if part in name), 1.0)
         if name in ("layers.0.weight", "layers.0.bias", "layers.0.frequency"):
             factor *= min(1.0, STEADY_OMEGA / self.omega_first)
-        return factor
+        between = [f"layers.{k}.weight" for k in range(1, len(self.layers) - 1)]
+        return factor * self.hidden_rate if name in between else factor
 
     def use_engine(self, name: str) -> None:
         """Evaluate all product layers with the engine of this name (see `kernels.dispatch`)."""

@@ -38,11 +38,11 @@ class Tuned:
     optimizer: str = "adam"
     adam_lr: float | None = None
     frequency: float = 1.0
-    options: Mapping[str, float] = field(default_factory=dict)
+    options: Mapping[str, float | str] = field(default_factory=dict)
     width: int | None = None
     fit: Mapping[str, str] = field(default_factory=dict)
 
-    def options_for(self, model: str, params: int | None) -> dict[str, float]:
+    def options_for(self, model: str, params: int | None) -> dict[str, float | str]:
         """Return the options of a model, with the width unless a budget decides it."""
         if self.width is None or params is not None:
             return dict(self.options)
@@ -60,7 +60,13 @@ PICTURES: dict[str, Tuned] = {
         4e-3,
         optimizer="nadam",
         adam_lr=2e-3,
-        options={"dbar": 2, "omega_first": 110.0, "omega_hidden": 10.0},
+        options={
+            "dbar": 2,
+            "omega_first": 160.0,
+            "omega_hidden": 10.0,
+            "first_scales": "spread",
+            "hidden_rate": 0.5,
+        },
         width=219,
     ),
     # the search, in ten seconds, had 2e-3, and 4.3e-2 for mfn: too high in a minute (docs/models.md)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lrnn_cli.fitting.blocks import BlockRunner
-from lrnn_cli.fitting.least_squares import solve_head, training_loss
+from lrnn_cli.fitting.least_squares import START_RIDGE, solve_head, training_loss
 from tests import references
 from tests.fitting.support import CPU, SIREN, Table, make_trainer, picture, samples_of
 
@@ -73,6 +73,35 @@ def test_the_solution_is_that_of_numpy(n_features, n_outputs, seed):
     np.testing.assert_allclose(model.head.weight.detach().numpy().T, solution[:-1], rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(model.head.bias.detach().numpy(), solution[-1], rtol=1e-6, atol=1e-6)
     assert after == pytest.approx(references.mse(design @ solution, targets), rel=1e-6)
+
+
+@settings(max_examples=40)
+@given(st.integers(1, 5), st.integers(1, 3), st.floats(1e-6, 10.0), st.integers(0, 10**6))
+def test_a_ridge_is_that_of_the_centred_problem(n_features, n_outputs, ridge, seed):
+    """The constant is not penalised, so that centring features and targets leaves plain ridge regression."""
+    model, samples = problem(["random"] * n_features, 40, n_outputs, seed)
+    with torch.no_grad():  # a start from which every solution gains
+        model.head.bias.fill_(100.0)
+    solve_head(model, samples, BlockRunner(CPU, block_points=7), ridge=ridge)
+    features, targets = model.table.detach().numpy(), samples.targets.numpy()
+    f, t = features - features.mean(0), targets - targets.mean(0)
+    penalty = ridge * np.square(features).sum() / n_features * np.eye(n_features)
+    weight = np.linalg.solve(f.T @ f + penalty, f.T @ t)
+    bias = targets.mean(0) - features.mean(0) @ weight
+    np.testing.assert_allclose(model.head.weight.detach().numpy().T, weight, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(model.head.bias.detach().numpy(), bias, rtol=1e-8, atol=1e-10)
+
+
+def test_a_start_is_solved_with_a_ridge_of_its_own_and_the_end_without():
+    start = make_trainer(picture(), SIREN, dtype=torch.float64, steps=1, lr=1e-30, lstsq=("start",))
+    end = make_trainer(picture(), SIREN, dtype=torch.float64, steps=1, lr=1e-30, lstsq=("end",))
+    for trainer, options in ((start, {"ridge": START_RIDGE}), (end, {})):
+        twin = make_trainer(picture(), SIREN, dtype=torch.float64)
+        solve_head(twin.model, twin.samples, twin.runner, **options)
+        list(trainer.run())
+        torch.testing.assert_close(trainer.model.head.weight, twin.model.head.weight)
+    sizes = [float(trainer.model.head.weight.detach().norm()) for trainer in (start, end)]
+    assert sizes[0] < 0.6 * sizes[1]
 
 
 def test_part_of_the_points():

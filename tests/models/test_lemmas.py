@@ -25,12 +25,12 @@ N_NEURONS, N_POINTS, CHUNKS, N_INPUTS = 400, 20, 5, 32
 TOLERANCE = 1.2
 
 
-def ratios(sigma, dbar, *, first):
+def ratios(sigma, dbar, *, first, **more):
     """Measured variances over the bounds of Lemma 1, for one layer as it starts, and the measured s^2."""
     moments, features, slopes = [], [], []
     for seed in range(CHUNKS):
         generator = torch.Generator().manual_seed(seed)
-        options = {"dbar": dbar, "sigma": sigma, "sigma_g": SIGMA_G, "rank": N_NEURONS}
+        options = {"dbar": dbar, "sigma": sigma, "sigma_g": SIGMA_G, "rank": N_NEURONS, **more}
         config = LrnnConfig(**options)
         n_inputs = 2 if first else N_INPUTS
         torch.manual_seed(seed)
@@ -75,10 +75,11 @@ def test_lemma_1_holds_in_the_first_layer_for_sines(dbar):
     assert 0.2 < slopes < TOLERANCE
 
 
-@pytest.mark.parametrize("dbar", DBARS)
-def test_lemma_1_holds_in_the_first_layer_for_the_default_family(dbar):
-    """At one point all g_j share |x|, so beyond 16 factors signs alternate."""
-    phi, slopes, _ = ratios("spder", dbar, first=True)
+@pytest.mark.parametrize("scales", ["equal", "spread"])
+@pytest.mark.parametrize("dbar", [1, 2, 4, 8, 16, 64, 256])
+def test_lemma_1_holds_in_the_first_layer_for_the_default_family(dbar, scales):
+    """At one point all g_j share |x|: beyond 16 factors signs alternate, beyond 4 where scales are spread."""
+    phi, slopes, _ = ratios("spder", dbar, first=True, first_scales=scales)
     assert phi < TOLERANCE
     assert slopes < TOLERANCE
 

@@ -61,6 +61,29 @@ def test_the_frequencies_of_the_layers_are_those_of_the_configuration():
     assert [layer.omega for layer in model.layers] == [11.0, 5.0, 5.0]
 
 
+def test_scales_of_the_first_projections():
+    options = {"rank": 400, "dbar": 3, "depth": 2}
+    equal, spread = (
+        [layer.weight.detach() for layer in make("lrnn", first_scales=scales, **options).layers]
+        for scales in ("equal", "spread")
+    )
+    assert 0.49 < float(equal[0].abs().max()) <= 0.5
+    assert 0.7 < float(spread[0].abs().max()) <= 1.0
+    lengths = [w[0].norm(dim=-1).flatten() for w in (equal, spread)]
+    assert float(lengths[1].mean() / lengths[0].mean()) == pytest.approx(1.0, abs=0.1)
+    small = [float((length < 0.05).double().mean()) for length in lengths]  # below a tenth of the bound
+    assert small[0] < 0.02
+    assert small[1] > 5 * small[0]
+    assert float(spread[1].abs().max()) == pytest.approx(float(equal[1].abs().max()), rel=0.01)
+
+
+def test_hidden_rate_is_of_projections_between_the_first_and_the_last():
+    plain, slow = make("lrnn", depth=4), make("lrnn", depth=4, hidden_rate=0.25)
+    slower = {n for n, _ in plain.named_parameters() if slow.rate_factor(n) != plain.rate_factor(n)}
+    assert slower == {"layers.1.weight", "layers.2.weight"}
+    assert slow.rate_factor("layers.2.weight") == 0.25 * plain.rate_factor("layers.2.weight")
+
+
 def test_one_factor_with_fixed_components_is_a_shallow_network():
     model = make("lrnn", rank=8, dbar=1, depth=1, layer_norm=False, sigma="tanh", omega_first=2.0)
     (layer,) = model.layers
