@@ -31,6 +31,24 @@ class GrowingBatch(BatchSampler):
         return super().next()
 
 
+class StratifiedBatch(BatchSampler):
+    """Batches of one pixel from each of the rectangles that tile a picture; every pixel once per pass."""
+
+    def __init__(self, resolution: Sequence[int], stratum: tuple[int, int], seed: int) -> None:
+        """Draw nothing yet; `stratum` is height and width of a rectangle, divisors of the picture's."""
+        self.tiles = (resolution[0] // stratum[0], resolution[1] // stratum[1])
+        self.stratum, self.width = stratum, resolution[1]
+        super().__init__(resolution[0] * resolution[1], math.prod(self.tiles), seed)
+
+    def _permutation(self) -> Tensor:
+        (rows, columns), (height, width) = self.tiles, self.stratum
+        generator = torch.Generator().manual_seed((self.seed * 2_654_435_761 + self.passes) % 2**32)
+        ranks = torch.rand(rows * columns, height * width, generator=generator).argsort(1)  # (tiles, pixels)
+        corner = torch.arange(rows)[:, None] * height * self.width + torch.arange(columns) * width
+        inside = torch.arange(height)[:, None] * self.width + torch.arange(width)
+        return (corner.reshape(-1, 1) + inside.reshape(-1)[ranks]).T.reshape(-1)
+
+
 class RecordingSamples(Samples):
     """Samples that remember the last squared error of each point, which costs nothing extra."""
 

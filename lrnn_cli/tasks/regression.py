@@ -148,6 +148,8 @@ def make_plan(signal: Signal, choice: ModelChoice, fit: FitSettings) -> Plan:
         if family is not None
         else Engine("torch", "the model has no product layer")
     )
+    if device.type == "cuda" and fit.engine == "auto" and engine.name == "fused":
+        notes.append(f"engine fused in place of triton: {engine.reason}")
     working = threads if device.type == "cpu" else 1
     memory_mb = _memory_mb(
         choice.name, config, engine, n_params, n_points, n_inputs, n_outputs, block * working

@@ -13,6 +13,7 @@ from benchmarks.training_variants import (
     MuonAdam,
     RecordingSamples,
     SoapAdam,
+    StratifiedBatch,
     orthogonal,
     rms_frequency,
 )
@@ -26,6 +27,16 @@ def test_batches_grow_over_equal_numbers_of_passes():
         sizes.append(len(sampler.next()))
     assert [sizes.count(size) for size in (10, 20, 50)] == [20, 10, 4]
     assert sizes == sorted(sizes)
+
+
+def test_stratified_batches_take_one_pixel_of_each_rectangle():
+    sampler = StratifiedBatch((8, 12), (2, 3), seed=0)
+    batches = [sampler.next() for _ in range(6)]
+    assert torch.cat(batches).sort().values.tolist() == list(range(96))  # every pixel once
+    for batch in batches:
+        tiles = (batch // 12 // 2) * 4 + batch % 12 // 3
+        assert tiles.sort().values.tolist() == list(range(16))
+    assert sampler.next().tolist() != batches[0].tolist()
 
 
 def test_points_of_large_error_are_drawn_more_often():
@@ -160,7 +171,7 @@ def test_the_table():
 
 def test_every_row_is_possible():
     signal = ablate_training.picture("camera256")
-    assert signal.values.shape[:2] == (96, 96)
+    assert signal.values.shape[:2] == (128, 128)
     for row in ROWS.values():
         assert set(row) <= {
             "fit",
@@ -172,4 +183,6 @@ def test_every_row_is_possible():
             "zero_head",
             "rate",
             "soap",
+            "strata",
+            "exact_start",
         }
