@@ -2,7 +2,7 @@
 
     python -m benchmarks.ablate_training [--passes 24] [--seeds 3] [--rows "a;b"] [--processes 2] [--table]
 
-Four crops of 128 x 128 pixels, colour where the picture has it, three seeds, networks of 50k parameters, 32
+Four crops of 96 x 96 pixels, colour where the picture has it, three seeds, networks of 28k parameters, 32
 steps per pass, as a picture of 256 x 256 pixels gets with 200k, and everything else as `fit-image` has it
 (`tasks/tuned.py`) unless the row says otherwise. Every run has the same budget of points, that is of passes
 over the picture, whatever its batch size. The error over all pixels is measured twice per pass; the number of
@@ -52,8 +52,8 @@ from lrnn_cli.tasks.tuned import settle, tuned_for
 
 SAMPLES = Path(__file__).parent.parent / "sample_data"
 LEVELS_DB = (30, 35, 40, 45)
-PARAMS = 50_000
-SIDE = 128
+PARAMS = 28_000
+SIDE = 96
 BATCH = SIDE**2 // 32
 MEASURED_PER_PASS = 2
 # the crop's left upper corner
@@ -61,7 +61,7 @@ IMAGES = {"camera256": (80, 40), "astronaut256": (80, 10), "chelsea256": (80, 60
 DEFAULT_OMEGA = 160.0  # of the first layer, for 256 x 256 pixels: camera256, from which `spectrum` scales it
 EQUAL = {"first_scales": "equal"}
 
-# row, each at the same number of parameters: training settings (`fit`), options of the network (`model`), and what only this file knows
+# row: training settings (`fit`), options of the network (`model`), and what only this file knows
 ROWS: dict[str, dict[str, Any]] = {
     "default": {},
     "least squares start": {"fit": {"lstsq": ("start",)}},
