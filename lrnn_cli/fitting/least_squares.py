@@ -1,4 +1,4 @@
-"""The exact output layer: least squares over all points, for any model that is linear in its last layer."""
+"""The output layer by least squares over all points, for any model that is linear in its last layer."""
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ LARGEST_HEAD = 4096  # features; the Gram matrix takes their square, once per th
 # Points for a solution before step 1, at least, and per feature: a start needs no more, and all points of a
 # picture of 256 x 256 would cost as much as ten steps.
 START_POINTS, START_POINTS_PER_FEATURE = 2**14, 32
-RIDGE = 1e-9  # relative to the mean diagonal of the Gram matrix: keeps collinear features solvable
+RIDGE = 1e-9  # relative to the mean square of the features: keeps collinear ones solvable
 # At a start large weights that cancel each other would be spoiled by the first steps: they move all features.
 START_RIDGE = 0.1
 
@@ -94,7 +94,7 @@ def solve_head(
     runner.group.sum_([gram, moment, total])
     before = float(total) / n
     squares = gram.diagonal()[:-1]
-    squares += ridge * squares.mean()
+    squares += ridge * (float(squares.mean()) or 1.0)  # the constant is found where all features are 0, too
     solution, info = torch.linalg.solve_ex(gram, moment)
     if int(info) or not bool(torch.isfinite(solution).all()):
         return before, before

@@ -31,7 +31,7 @@ class FitSettings(BaseModel):
     beta2: float = Field(0.999, gt=0, lt=1, description="memory of Adam's second moment")
     clip_norm: float | None = Field(None, gt=0, description="limit of the gradient's norm")
     lstsq: tuple[Literal["start", "plateau", "end"], ...] | None = Field(
-        None, description="when to solve the output layer exactly; the model's own when left out"
+        None, description="when to solve the output layer by least squares; the model's own when left out"
     )
     guard: bool = Field(
         True, description="go back and lower the rate when the loss breaks out or nothing is learned"

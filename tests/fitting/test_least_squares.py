@@ -92,6 +92,12 @@ def test_a_ridge_is_that_of_the_centred_problem(n_features, n_outputs, ridge, se
     np.testing.assert_allclose(model.head.bias.detach().numpy(), bias, rtol=1e-8, atol=1e-10)
 
 
+def test_without_features_the_constant_is_still_solved_for():
+    model, samples = problem(["zero"] * 3, 20, 2, seed=0)
+    solve_head(model, samples, BlockRunner(CPU))
+    np.testing.assert_allclose(model.head.bias.detach().numpy(), samples.targets.numpy().mean(0), rtol=1e-12)
+
+
 def test_a_start_is_solved_with_a_ridge_of_its_own_and_the_end_without():
     start = make_trainer(picture(), SIREN, dtype=torch.float64, steps=1, lr=1e-30, lstsq=("start",))
     end = make_trainer(picture(), SIREN, dtype=torch.float64, steps=1, lr=1e-30, lstsq=("end",))

@@ -10,6 +10,8 @@ from lrnn_cli.errors import CheckpointError
 from lrnn_cli.fitting.checkpoint import RESUME_FORMAT, encode, read
 from lrnn_cli.fitting.launch import Place
 from lrnn_cli.fitting.settings import FitSettings
+from lrnn_cli.kernels.dispatch import Engine
+from lrnn_cli.kernels.precision import Backward
 from lrnn_cli.signals.signal import Signal
 from lrnn_cli.tasks import regression
 from lrnn_cli.tasks.regression import ModelChoice, auto_batch, make_plan
@@ -84,3 +86,18 @@ def test_segments_resume_in_the_blocks_that_they_began_with(monkeypatch, tmp_pat
     assert len(after.records) == 2 and after.runner.block_points == 512
     before.close()
     after.close()
+
+
+@pytest.mark.parametrize(
+    ("asked", "found", "said"),
+    [
+        ("auto", "fused", ("engine fused in place of triton: too old",)),
+        ("auto", "triton", ()),
+        ("fused", "fused", ()),
+    ],
+)
+def test_a_gpu_without_triton_is_told(monkeypatch, asked, found, said):
+    monkeypatch.setattr(regression, "resolve_device", lambda asked: torch.device("cuda"))
+    monkeypatch.setattr(regression, "choose_engine", lambda *asked, **where: Engine(found, "too old"))
+    monkeypatch.setattr(regression, "choose_backward", lambda *asked, **where: Backward("full", "none is here"))
+    assert make_plan(SOUND, TINY, FIT.model_copy(update={"engine": asked})).notes == said

@@ -163,7 +163,8 @@ def _tuned(model: str, tuned: "Tuned") -> str:
     parts = [f"learning rate {tuned.lr:g} with {_optimizer(tuned.optimizer)}"] if tuned.lr is not None else []
     parts += [f"{tuned.adam_lr:g} with adam"] if tuned.adam_lr is not None else []
     parts += [f"{tuned.frequency:g} times the frequency suggested"] if tuned.frequency != 1 else []
-    parts += [f"{key} {value:g}" for key, value in tuned.options_for(model, None).items()]
+    options = tuned.options_for(model, None).items()
+    parts += [f"{key} {value if isinstance(value, str) else format(value, 'g')}" for key, value in options]
     return ", ".join([*parts, *(f"{key} {value}" for key, value in tuned.fit.items())])
 
 
