@@ -44,7 +44,7 @@ def read_raster(stream: BinaryIO, container: str, name: str, max_pixels: int) ->
     size = (header.width, header.height) if header else _declared_size(container, head)
     if size:
         check_pixels(*size, max_pixels, name)
-    if header and header.bit_depth == 16 and not (header.colour_type == 0 and header.interlaced):
+    if header and header.bit_depth == 16:
         return _read_png16(stream, name)
     with decoding(container, name) as remarks:
         image = _OPENERS[container](stream)
@@ -92,9 +92,6 @@ def _orientation(getexif: Callable[[], Image.Exif]) -> tuple[int, list[str]]:
 def _samples(image: Image.Image) -> tuple[np.ndarray, list[str], list[str]]:
     """Samples (h, w, c) as uint8 or uint16, the channels and what was converted."""
     mode, key = image.mode, image.info.get("transparency")
-    if mode == "I;16":  # interlaced 16-bit grey PNG
-        grey = np.asarray(image).astype(np.uint16)[..., None]
-        return _with_key(grey, ["L"], None if key is None else (int(key),))
     notes = []
     if mode == "1":
         image = image.convert("L" if key is None else "LA")

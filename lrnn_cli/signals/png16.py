@@ -20,6 +20,8 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # colour type → channels (11.2.1); 3, a palette, never has 16 bits
 PIECE = 2**20  # bytes handled at a time where nothing else sets the size
 NONE, SUB, UP, AVERAGE, PAETH = range(5)  # filter types (9.2)
+# first row, first column, step of rows, step of columns of the seven passes of an interlaced file (8.2)
+ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def read_header(head: bytes, name: str) -> Header:
 
 
 def decode(stream: BinaryIO, name: str) -> Decoded:
-    """Decode a file of 16 bits per sample that is not interlaced.
+    """Decode a file of 16 bits per sample.
 
     Args:
         stream: The file, seekable, at its beginning; its number of pixels has been checked.
@@ -90,19 +92,17 @@ def decode(stream: BinaryIO, name: str) -> Decoded:
         The samples and what else matters.
 
     Raises:
-        InputError: If the file is truncated, damaged, interlaced or not of 16 bits.
+        InputError: If the file is truncated, damaged or not of 16 bits.
     """
     header = read_header(stream.read(33), name)
     if header.bit_depth != 16 or header.colour_type not in CHANNELS:
         what = f"bit depth {header.bit_depth} with colour type {header.colour_type}"
         raise InputError(f"{name}: the PNG header is damaged ({what}); fetch or export the file again")
-    if header.interlaced:
-        raise InputError(
-            f"{name}: interlaced (Adam7) PNG with 16-bit colour is not supported; save it without interlacing"
-        )
-    pixel_bytes = 2 * CHANNELS[header.colour_type]
-    raw = np.zeros((header.height, 1 + header.width * pixel_bytes), dtype=np.uint8)
-    target = raw.reshape(-1)
+    samples = np.empty((header.height, header.width, CHANNELS[header.colour_type]), dtype=np.uint16)
+    pixel_bytes = 2 * samples.shape[2]
+    passes = [part for part in _passes(samples, interlaced=header.interlaced) if part.size]
+    sizes = [len(part) * (1 + part.shape[1] * pixel_bytes) for part in passes]
+    target = np.zeros(sum(sizes), dtype=np.uint8)
     inflater, filled = zlib.decompressobj(), 0
     others: dict[bytes, bytes] = {}
     stream.seek(8)
@@ -121,20 +121,28 @@ def decode(stream: BinaryIO, name: str) -> Decoded:
             filled += len(piece)
     if filled < target.size:
         raise InputError(_damaged(name, f"{filled} of {target.size} bytes of pixels are there"))
-    if raw[:, 0].max() > PAETH:
-        raise InputError(_damaged(name, f"filter type {raw[:, 0].max()} does not exist"))
-    unfilter(raw, pixel_bytes)
-    samples = np.ascontiguousarray(raw[:, 1:]).view(">u2").astype(np.uint16)
+    for part, stop in zip(passes, np.cumsum(sizes), strict=True):
+        raw = target[stop - len(part) * (1 + part.shape[1] * pixel_bytes) : stop].reshape(len(part), -1)
+        if raw[:, 0].max() > PAETH:
+            raise InputError(_damaged(name, f"filter type {raw[:, 0].max()} does not exist"))
+        unfilter(raw, pixel_bytes)
+        part[:] = np.ascontiguousarray(raw[:, 1:]).view(">u2").reshape(part.shape)
     key = others.get(b"tRNS", b"")
     n_key = {0: 1, 2: 3}.get(header.colour_type, 0)
     frames = others.get(b"acTL", b"")
     return Decoded(
-        samples=samples.reshape(header.height, header.width, -1),
+        samples=samples,
         transparent=struct.unpack(f">{n_key}H", key) if n_key and len(key) == 2 * n_key else None,
         exif=others.get(b"eXIf", b""),
         profile=_profile(others.get(b"iCCP", b"")),
         n_frames=struct.unpack(">I", frames[:4])[0] if len(frames) == 8 else 1,
     )
+
+
+def _passes(samples: np.ndarray, *, interlaced: bool) -> Iterator[np.ndarray]:
+    """Views of the pixels in the order of the file, each filtered by itself; a small image has empty ones."""
+    for top, left, down, right in ADAM7 if interlaced else ((0, 0, 1, 1),):
+        yield samples[top::down, left::right]
 
 
 def _profile(body: bytes) -> bytes:

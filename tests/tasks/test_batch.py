@@ -99,5 +99,7 @@ def test_segments_resume_in_the_blocks_that_they_began_with(monkeypatch, tmp_pat
 def test_a_gpu_without_triton_is_told(monkeypatch, asked, found, said):
     monkeypatch.setattr(regression, "resolve_device", lambda asked: torch.device("cuda"))
     monkeypatch.setattr(regression, "choose_engine", lambda *asked, **where: Engine(found, "too old"))
-    monkeypatch.setattr(regression, "choose_backward", lambda *asked, **where: Backward("full", "none is here"))
+    monkeypatch.setattr(
+        regression, "choose_backward", lambda *asked, **where: Backward("full", "none is here")
+    )
     assert make_plan(SOUND, TINY, FIT.model_copy(update={"engine": asked})).notes == said
