@@ -14,7 +14,8 @@ from lrnn_cli.models.contract import count_parameters
 from lrnn_cli.objectives.poisson import Problem
 from lrnn_cli.tasks.tones import learned_tones
 
-NEAR_ZERO = 0.01  # of the median of its layer
+NEAR_ZERO = 0.01  # of the median of its layer ...
+SURELY_ZERO = 1e-3  # ... or this, where a whole layer is idle
 
 
 @runtime_checkable
@@ -39,8 +40,10 @@ class LayerRelevance:
         smallest: least relevance of a factor.
         median: the median.
         largest: greatest relevance of a factor.
-        factors_near_zero: factors whose relevance is at most `NEAR_ZERO` of the median.
+        factors_near_zero: factors whose relevance is at most `NEAR_ZERO` of the median, or `SURELY_ZERO`.
         neurons_near_zero: neurons all of whose factors are such.
+        idle_factors: those factors, as (neuron, factor), from 0.
+        idle_neurons: those neurons, from 0.
     """
 
     layer: int
@@ -51,20 +54,23 @@ class LayerRelevance:
     largest: float
     factors_near_zero: int
     neurons_near_zero: int
+    idle_factors: tuple[tuple[int, int], ...]
+    idle_neurons: tuple[int, ...]
 
 
 def layer_relevance(number: int, relevance: Tensor) -> LayerRelevance:
-    """Count the factors and neurons of a layer that do nothing.
+    """Count and name the factors and neurons of a layer that do nothing.
 
     Args:
         number: of the layer, from 1.
         relevance: of each factor, (D, R), not negative.
 
     Returns:
-        The counts.
+        The counts and numbers.
     """
     median = float(relevance.median())
-    idle = relevance <= NEAR_ZERO * median
+    idle = relevance <= max(NEAR_ZERO * median, SURELY_ZERO)
+    constant = idle.all(0)
     return LayerRelevance(
         layer=number,
         neurons=relevance.shape[1],
@@ -73,7 +79,9 @@ def layer_relevance(number: int, relevance: Tensor) -> LayerRelevance:
         median=median,
         largest=float(relevance.max()),
         factors_near_zero=int(idle.sum()),
-        neurons_near_zero=int(idle.all(0).sum()),
+        neurons_near_zero=int(constant.sum()),
+        idle_factors=tuple((int(neuron), int(factor)) for neuron, factor in idle.T.nonzero()),
+        idle_neurons=tuple(constant.nonzero()[:, 0].tolist()),
     )
 
 

@@ -77,11 +77,25 @@ def test_idle_factors_and_neurons_are_counted(lrnn: Lrnn, finished: Run, tmp_pat
     record = lrnn("info", "c.safetensors", "--json").json()
     first, second = record["layers"]
     assert (first["factors_near_zero"], first["neurons_near_zero"]) == (3, 1)
+    assert first["idle_factors"] == [[3, 0], [3, 1], [4, 1]]
+    assert first["idle_neurons"] == [3]
     assert (second["factors_near_zero"], second["neurons_near_zero"]) == (0, 0)
+    assert second["idle_factors"] == second["idle_neurons"] == []
     gamma = 2**-0.5
     assert first["median"] == first["largest"] == pytest.approx(gamma)
     assert first["smallest"] == 0
     assert record["run"] is None
+
+
+def test_a_layer_that_is_idle_as_a_whole_is_told(lrnn: Lrnn, finished: Run, tmp_path: Path) -> None:
+    def change(header: dict, tensors: dict) -> None:
+        tensors["layers.1.amplitude"][:] = 1e-4
+
+    source = finished.folder / "checkpoint.safetensors"
+    (tmp_path / "c.safetensors").write_bytes(rewritten(source, change))
+    _, second = lrnn("info", "c.safetensors", "--json").json()["layers"]
+    assert second["factors_near_zero"] == second["factors"]
+    assert second["idle_neurons"] == list(range(second["neurons"]))
 
 
 def test_other_models_have_no_relevance(lrnn: Lrnn, finished: Run, tmp_path: Path) -> None:

@@ -28,8 +28,9 @@ def command(run: Run, json: o.Json = False, quiet: o.Quiet = 0, verbose: o.Verbo
     """Show what a run folder or checkpoint holds: model, signal, measures, and the relevance of the factors.
 
     The relevance of a factor 1 + γ g is |γ| Σ|a|. It is called near zero below 1 % of the median of its
-    layer, and a neuron when all of its factors are: then it is a constant. Of a sound, the tones of the first
-    layer's strongest neurons are listed, and the sums and differences that their products make.
+    layer, or 0.001, and a neuron when all of its factors are: then it is a constant; --json names them. Of a
+    sound, the tones of the first layer's strongest neurons are listed, and the sums and differences that
+    their products make.
     """
     talk = Talk(quiet=quiet, verbose=verbose, json=json)
 
