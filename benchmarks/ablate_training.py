@@ -4,13 +4,14 @@
 
 Four crops of 96 x 96 pixels, colour where the picture has it, three seeds, networks of 28k parameters, 32
 steps per pass, as a picture of 256 x 256 pixels gets with 200k, and everything else as `fit-image` has it
-(`tasks/tuned.py`) unless the row says otherwise. Every run has the same budget of points, that is of passes
-over the picture, whatever its batch size. The error over all pixels is measured twice per pass; the number of
-passes and of steps to a level is interpolated in dB between measurements, the last of which is after the
-output layer is solved at the end, where that is part of the row. Nothing depends on time, so other work on
-the machine does no harm. The learning rate was tuned for none of the rows but the default, by trials on the
-same pictures of 256 x 256 pixels; rows that need one of their own come with several. Muon and SOAP go with
-Adam for all other parameters, at Adam's rate.
+(`tasks/tuned.py`) unless the row says otherwise; the first frequency is that of 256 pixels (what its rows
+showed, one in proportion to the size, became the default after this table). Every run has the same budget
+of points, that is of passes over the picture, whatever its batch size. The error over all pixels is
+measured twice per pass; the number of passes and of steps to a level is interpolated in dB between
+measurements, the last of which is after the output layer is solved at the end, where that is part of the
+row. Nothing depends on time, so other work on the machine does no harm. The learning rate was tuned for
+none of the rows but the default, by trials on the same pictures of 256 x 256 pixels; rows that need one of
+their own come with several. Muon and SOAP go with Adam for all other parameters, at Adam's rate.
 
 One line per run in `results/ablate_training.jsonl`; what is there is not run again. Seeds come in the outer
 loop, so that a run cut short leaves whole tables of fewer seeds.
@@ -96,6 +97,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "SOAP on projections, rate x 2": {"fit": {"optimizer": "adam"}, "soap": {"factor": 2.0}},
     "omega_first from the spectrum": {"spectrum": True},
     "omega_first 110": {"model": {"omega_first": 110.0}},
+    "omega_first 60, by the size": {"model": {"omega_first": DEFAULT_OMEGA * SIDE / 256}},
     "equal scales": {"model": EQUAL},
     "equal scales, omega_first 110": {"model": {**EQUAL, "omega_first": 110.0}},
     "hidden_rate 1": {"model": {"hidden_rate": 1.0}},
@@ -146,7 +148,7 @@ def trainer_for(
 ) -> tuple[Ablated, dict[str, Any]]:
     """Return a trainer of this row, and what was decided."""
     sizes = row.get("batch", [BATCH])
-    options = dict(row.get("model", {}))
+    options = {"omega_first": DEFAULT_OMEGA, **row.get("model", {})}
     if row.get("spectrum"):
         options["omega_first"] = spectral_omega(signal)
     task = ImageTask(signal)

@@ -30,6 +30,8 @@ class Tuned:
         adam_lr: peak learning rate with adam where the optimizer is another; None for the model's own.
         frequency: factor on the first frequency or scale that the signal suggests.
         options: further options of the model.
+        full_size: samples on the longest axis for which its `omega_first` holds; fewer want it in proportion,
+            down to `LEAST_OMEGA`; None where it holds for all sizes.
         width: its width where neither that nor a budget of parameters is given.
         fit: further settings of training, which the presets `fast` and `best` bring along.
     """
@@ -39,6 +41,7 @@ class Tuned:
     adam_lr: float | None = None
     frequency: float = 1.0
     options: Mapping[str, float | str] = field(default_factory=dict)
+    full_size: int | None = None
     width: int | None = None
     fit: Mapping[str, str] = field(default_factory=dict)
 
@@ -48,11 +51,20 @@ class Tuned:
             return dict(self.options)
         return {**self.options, config_class(model).width_key: self.width}
 
+    def by_size(self, resolution: tuple[int, ...]) -> dict[str, float]:
+        """Return the first frequency for a signal of this resolution where it depends on the size."""
+        omega = self.options.get("omega_first")
+        if self.full_size is None or not isinstance(omega, float):
+            return {}
+        share = min(1.0, max(resolution) / self.full_size)
+        return {"omega_first": max(share * omega, LEAST_OMEGA)}
+
     def rate(self, optimizer: str) -> float | None:
         """Return the learning rate with an optimiser, None for the model's own."""
         return {DEFAULT: self.adam_lr, self.optimizer: self.lr}.get(optimizer)
 
 
+LEAST_OMEGA = 30.0  # rad per half span, of a first layer that follows the size of a signal
 PLAIN = Tuned()
 PICTURES: dict[str, Tuned] = {
     # by trials on sample pictures; fewer steps to 25 ... 45 dB on all five that were compared: docs/models.md
@@ -67,6 +79,7 @@ PICTURES: dict[str, Tuned] = {
             "first_scales": "spread",
             "hidden_rate": 0.5,
         },
+        full_size=256,
         width=219,
     ),
     # the search, in ten seconds, had 2e-3, and 4.3e-2 for mfn: too high in a minute (docs/models.md)
@@ -108,7 +121,9 @@ def by_signal(kind: str, model: str) -> frozenset[str]:
     found = {"scale"} if "scale" in fields and fields["scale"].default is None else set()
     if kind in BY_SPECTRUM and "omega_first" in fields:
         found.add("omega_first")
-    return frozenset(found) - set(tuned_for(kind, model).options)
+    tuned = tuned_for(kind, model)
+    decided = frozenset(found) - set(tuned.options)
+    return decided if tuned.full_size is None else decided | {"omega_first"}
 
 
 def settle(
@@ -139,7 +154,14 @@ def settle(
     optimizer = fit.optimizer or (DEFAULT if on_gpu else tuned.optimizer)
     return (
         choice.model_copy(
-            update={"options": {**found, **tuned.options_for(choice.name, choice.params), **given}}
+            update={
+                "options": {
+                    **found,
+                    **tuned.options_for(choice.name, choice.params),
+                    **tuned.by_size(signal.resolution),
+                    **given,
+                }
+            }
         ),
         fit.model_copy(update={"optimizer": optimizer, "lr": fit.lr or tuned.rate(optimizer)}),
     )

@@ -62,8 +62,8 @@ def near(found, expected) -> bool:
 
 # --- what pictures and sounds want, model by model: the numbers of docs/models.md
 
-LRNN = {"dbar": 2, "rank": 219, "omega_first": 160.0, "omega_hidden": 10.0}
-LRNN |= {"first_scales": "spread", "hidden_rate": 0.5}
+# and omega_first 80 at this size, which is the model's own
+LRNN = {"dbar": 2, "rank": 219, "omega_hidden": 10.0, "first_scales": "spread", "hidden_rate": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -87,6 +87,17 @@ def test_pictures(model, optimizer, lr, options):
     assert (plan.optimizer, plan.lr) == (optimizer, lr)
     assert near(differs(plan), options)
     assert (plan.as_dict()["optimizer"], plan.as_dict()["lr"]) == (optimizer, lr)
+
+
+@pytest.mark.parametrize(
+    ("shape", "omega"),
+    [((256, 100), 160), ((300, 4000), 160), ((96, 128), 80), ((96, 64), 60), ((1, 20), 30), ((1, 1), 30)],
+)
+def test_the_first_frequency_of_lrnn_follows_the_size_of_a_small_picture(shape, omega):
+    choice = ModelChoice(name="lrnn", options={"rank": 4})
+    assert ImageTask(picture(*shape)).plan(choice, FIT).config.omega_first == pytest.approx(omega)
+    given = choice.model_copy(update={"options": {"rank": 4, "omega_first": 7.0}})
+    assert ImageTask(picture(*shape)).plan(given, FIT).config.omega_first == 7.0
 
 
 OMEGA = 2 * math.pi * 440 * 0.5  # of baselines, 1382 rad: less than the most that SIREN and SPDER get
@@ -190,6 +201,8 @@ def test_an_option_that_is_null_counts_as_left_out():
     ("kind", "model", "expected"),
     [
         ("image", "fourier", {"scale"}),
+        ("image", "lrnn", {"omega_first"}),
+        ("audio", "lrnn", {"omega_first"}),
         ("image", "finer", set()),
         ("image", "gauss", set()),
         ("audio", "finer", {"omega_first"}),
