@@ -5,7 +5,7 @@
 Four crops of 96 x 96 pixels, colour where the picture has it, three seeds, networks of 28k parameters, 32
 steps per pass, as a picture of 256 x 256 pixels gets with 200k, and everything else as `fit-image` has it
 (`tasks/tuned.py`) unless the row says otherwise; the first frequency is that of 256 pixels (what its rows
-showed, one in proportion to the size, became the default after this table). Every run has the same budget
+showed, less for smaller ones, became the default after this table). Every run has the same budget
 of points, that is of passes over the picture, whatever its batch size. The error over all pixels is
 measured twice per pass; the number of passes and of steps to a level is interpolated in dB between
 measurements, the last of which is after the output layer is solved at the end, where that is part of the
@@ -98,6 +98,9 @@ ROWS: dict[str, dict[str, Any]] = {
     "omega_first from the spectrum": {"spectrum": True},
     "omega_first 110": {"model": {"omega_first": 110.0}},
     "omega_first 60, by the size": {"model": {"omega_first": DEFAULT_OMEGA * SIDE / 256}},
+    "omega_first 98, by the root of the size": {
+        "model": {"omega_first": DEFAULT_OMEGA * (SIDE / 256) ** 0.5}
+    },
     "equal scales": {"model": EQUAL},
     "equal scales, omega_first 110": {"model": {**EQUAL, "omega_first": 110.0}},
     "hidden_rate 1": {"model": {"hidden_rate": 1.0}},

@@ -30,8 +30,8 @@ class Tuned:
         adam_lr: peak learning rate with adam where the optimizer is another; None for the model's own.
         frequency: factor on the first frequency or scale that the signal suggests.
         options: further options of the model.
-        full_size: samples on the longest axis for which its `omega_first` holds; fewer want it in proportion,
-            down to `LEAST_OMEGA`; None where it holds for all sizes.
+        full_size: samples on the longest axis for which its `omega_first` holds; fewer want less, as the root
+            of their number, down to `LEAST_OMEGA`; None where it holds for all sizes.
         width: its width where neither that nor a budget of parameters is given.
         fit: further settings of training, which the presets `fast` and `best` bring along.
     """
@@ -57,7 +57,7 @@ class Tuned:
         if self.full_size is None or not isinstance(omega, float):
             return {}
         share = min(1.0, max(resolution) / self.full_size)
-        return {"omega_first": max(share * omega, LEAST_OMEGA)}
+        return {"omega_first": float(f"{max(share**0.5 * omega, LEAST_OMEGA):.6g}")}
 
     def rate(self, optimizer: str) -> float | None:
         """Return the learning rate with an optimiser, None for the model's own."""

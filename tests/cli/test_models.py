@@ -70,7 +70,7 @@ def test_what_pictures_and_sounds_want_of_a_model_is_told(lrnn: Lrnn) -> None:
     assert line.endswith("dbar 2, rank 219, schedule cos:0.02")
     (line,) = (line for line in lrnn("models", "lrnn").out.splitlines() if line.startswith("for pictures"))
     assert "learning rate 0.004 with nadam on the CPU, 0.002 with adam, dbar 2" in line
-    assert line.endswith("omega_first in proportion below 256 samples")
+    assert line.endswith("omega_first as the root of the size below 256 samples")
     assert "for pictures" not in lrnn("models", "mlp-relu").out
 
 

@@ -62,8 +62,8 @@ def near(found, expected) -> bool:
 
 # --- what pictures and sounds want, model by model: the numbers of docs/models.md
 
-# and omega_first 80 at this size, which is the model's own
-LRNN = {"dbar": 2, "rank": 219, "omega_hidden": 10.0, "first_scales": "spread", "hidden_rate": 0.5}
+LRNN = {"dbar": 2, "rank": 219, "omega_first": 113.137, "omega_hidden": 10.0}  # 160 for 256 pixels
+LRNN |= {"first_scales": "spread", "hidden_rate": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_pictures(model, optimizer, lr, options):
 
 @pytest.mark.parametrize(
     ("shape", "omega"),
-    [((256, 100), 160), ((300, 4000), 160), ((96, 128), 80), ((96, 64), 60), ((1, 20), 30), ((1, 1), 30)],
+    [((256, 100), 160), ((300, 4000), 160), ((64, 128), 113.137), ((64, 17), 80), ((1, 9), 30), ((1, 1), 30)],
 )
 def test_the_first_frequency_of_lrnn_follows_the_size_of_a_small_picture(shape, omega):
     choice = ModelChoice(name="lrnn", options={"rank": 4})

@@ -165,7 +165,9 @@ def _tuned(model: str, tuned: "Tuned") -> str:
     parts += [f"{tuned.frequency:g} times the frequency suggested"] if tuned.frequency != 1 else []
     options = tuned.options_for(model, None).items()
     parts += [f"{key} {value if isinstance(value, str) else format(value, 'g')}" for key, value in options]
-    parts += [f"omega_first in proportion below {tuned.full_size} samples"] if tuned.full_size else []
+    parts += (
+        [f"omega_first as the root of the size below {tuned.full_size} samples"] if tuned.full_size else []
+    )
     return ", ".join([*parts, *(f"{key} {value}" for key, value in tuned.fit.items())])
 
 
