@@ -4,7 +4,7 @@
 
 The real command, `lrnn fit-image`, with the same budget of steps, so that what else the machine does changes
 nothing. Three pictures are sample data, on which the settings of now were found; of the two of scikit-image
-`coffee` took part in that choice, and `motorcycle_left` only in a search before (`benchmarks.search_image`).
+`coffee` took part in that choice; by `motorcycle_left`, on which a candidate was tried, nothing was chosen.
 Steps to a level are read from the log, the running mean of the batches before each step; the PSNR is that of
 the checkpoint. Runs stored under results/image_defaults.json are not repeated: those of the two earlier
 settings were taken when they were the defaults, and solved the first output layer without a ridge.

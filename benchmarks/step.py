@@ -37,13 +37,11 @@ def _rss_mb() -> float:
 
 
 def _model(engine: str, which: str) -> CoordinateModel:
-    name = "siren" if engine.startswith("siren") else "lrnn"
-    lrnn = (
-        preset("paper", "lrnn")["model"]
-        if which == "paper"
-        else tuned_for("image", "lrnn").options_for(name, None)
-    )
-    options = lrnn if name == "lrnn" else {}
+    name, options = "lrnn", tuned_for("image", "lrnn").options_for("lrnn", None)
+    if engine.startswith("siren"):
+        name, options = "siren", {}
+    elif which == "paper":
+        options = preset("paper", "lrnn")["model"]
     return build(name, config_class(name)(**options), n_inputs=2, n_outputs=1, seed=0)
 
 

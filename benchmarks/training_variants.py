@@ -42,8 +42,8 @@ class StratifiedBatch(BatchSampler):
 
     def _permutation(self) -> Tensor:
         (rows, columns), (height, width) = self.tiles, self.stratum
-        generator = torch.Generator().manual_seed((self.seed * 2_654_435_761 + self.passes) % 2**32)
-        ranks = torch.rand(rows * columns, height * width, generator=generator).argsort(1)  # (tiles, pixels)
+        shuffled = torch.rand(rows * columns, height * width, generator=self._generator())
+        ranks = shuffled.argsort(1)  # (tiles, pixels)
         corner = torch.arange(rows)[:, None] * height * self.width + torch.arange(columns) * width
         inside = torch.arange(height)[:, None] * self.width + torch.arange(width)
         return (corner.reshape(-1, 1) + inside.reshape(-1)[ranks]).T.reshape(-1)

@@ -25,10 +25,13 @@ class BatchSampler:
         self.passes, self.position = 0, 0
         self._order = torch.arange(n_points, device=device) if self.is_full else self._permutation()
 
-    def _permutation(self) -> Tensor:
+    def _generator(self) -> torch.Generator:
+        """Return the generator of this pass."""
         mixed = (self.seed * 2_654_435_761 + self.passes) % 2**32  # torch's CPU generator takes 32 bits of it
-        generator = torch.Generator().manual_seed(mixed)
-        return torch.randperm(self.n_points, generator=generator).to(self.device or "cpu")
+        return torch.Generator().manual_seed(mixed)
+
+    def _permutation(self) -> Tensor:
+        return torch.randperm(self.n_points, generator=self._generator()).to(self.device or "cpu")
 
     def next(self) -> Tensor:
         """Return the flat indices of the next batch; what is left of a pass is joined to the next pass."""

@@ -57,7 +57,7 @@ class Tuned:
         if self.full_size is None or not isinstance(omega, float):
             return {}
         share = min(1.0, max(resolution) / self.full_size)
-        return {"omega_first": float(f"{max(share**0.5 * omega, LEAST_OMEGA):.6g}")}
+        return {"omega_first": _short(max(share**0.5 * omega, LEAST_OMEGA))}
 
     def rate(self, optimizer: str) -> float | None:
         """Return the learning rate with an optimiser, None for the model's own."""
@@ -67,7 +67,7 @@ class Tuned:
 LEAST_OMEGA = 30.0  # rad per half span, of a first layer that follows the size of a signal
 PLAIN = Tuned()
 PICTURES: dict[str, Tuned] = {
-    # by trials on sample pictures; fewer steps to 25 ... 45 dB on all five that were compared: docs/models.md
+    # by trials on sample pictures; fewer steps to 25 ... 40 dB on all five that were compared: docs/models.md
     "lrnn": Tuned(
         4e-3,
         optimizer="nadam",
@@ -105,6 +105,11 @@ SOUNDS: dict[str, Tuned] = {
 TABLES = {"image": PICTURES, "audio": SOUNDS}
 SUGGESTED = ("omega_first", "scale")  # options that a signal may suggest
 BY_SPECTRUM = ("audio", "function")  # kinds whose spectrum suggests them
+
+
+def _short(value: float) -> float:
+    """Return a number that is written with six digits at most."""
+    return float(f"{value:.6g}")
 
 
 def tuned_for(kind: str, model: str) -> Tuned:
@@ -149,7 +154,7 @@ def settle(
     given = {k: v for k, v in choice.options.items() if v is not None}
     found = config().for_signal(signal.resolution).model_dump(exclude_unset=True)
     found |= {k: v for k, v in suggested.items() if k in config.model_fields}
-    found |= {k: float(f"{tuned.frequency * found[k]:.6g}") for k in SUGGESTED if k in found}
+    found |= {k: _short(tuned.frequency * found[k]) for k in SUGGESTED if k in found}
     on_gpu = resolve_device(fit.device).type == "cuda"  # where recorded steps are Adam's
     optimizer = fit.optimizer or (DEFAULT if on_gpu else tuned.optimizer)
     return (
