@@ -18,7 +18,7 @@ from benchmarks.machine import RESULTS, save, spread
 from lrnn_cli.fitting.blocks import CPU_BLOCK, LEAST_CPU_BLOCK, BlockRunner, ranges
 from lrnn_cli.fitting.device import resolve_threads
 from lrnn_cli.models.catalog import build, config_class
-from lrnn_cli.tasks.regression import use_engine
+from lrnn_cli.models.contract import use_engine
 
 CASES: dict[str, tuple[str, dict[str, Any], int, int]] = {  # model, options, points of a step, inputs
     "picture, lrnn": ("lrnn", {"rank": 156, "dbar": 4, "depth": 3}, 2048, 2),

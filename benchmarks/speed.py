@@ -1,15 +1,19 @@
 """Time and memory of a training step: every model, from few points to many, against the machine's ceilings.
 
-    python -m benchmarks.speed [--points 4096,65536,262144] [--models lrnn,lrnn-paper,siren,spder,wire,kan]
+    python -m benchmarks.speed [--points 4096,65536,1048576] [--models lrnn,lrnn-own,lrnn-paper,siren,...]
                                [--repeats 5] [--params 200000] [--device cuda]
 
-A step is forward, backward and Adam on N points of two coordinates and one value. Every model runs in this
-tool's blocks (`blocks`), LRNN and SIREN also as the obvious program that lets autograd keep the whole batch
-(`plain`), each in a process of its own: the extra memory is the growth of the peak resident size. FLOP are
+A step is forward, backward and Adam on N points of two coordinates and one value. `lrnn` is the network that
+pictures get, `lrnn-own` the model's own default of four factors, `lrnn-paper` the published one. Every model
+runs in this tool's blocks (`blocks`), LRNN and SIREN also as the obvious program that lets autograd keep the
+whole batch (`plain`) where that fits into memory, each in a process of its own. The extra memory of the CPU
+is the peak resident size during the steps less the resident size before them, after free memory was given
+back to the system. FLOP are
 those of the matrix products, counted while differentiating a few points with the obvious program, so that
 recomputation does not count as work; the ceiling is the measured rate of a product of 1024 x 1024 float32
 matrices on all cores, and bytes are set against the measured rate of copying 256 MiB. The bytes of a step are
-the least that a program can move that keeps nothing in caches between layers: twice what autograd saves.
+the least that a program moves that keeps nothing in caches between layers: twice what autograd saves. A
+program in blocks that stay in cache may exceed the rate of copies by this count.
 
 On a GPU all rows run in one process, `blocks` are the tool's own steps, played as a CUDA graph, memory is
 what torch allocated at most, the ceilings are those of 8192 x 8192 matrices, also in TF32, and of copying
@@ -19,14 +23,15 @@ what torch allocated at most, the ceilings are those of 8192 x 8192 matrices, al
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
-import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from itertools import product
+from pathlib import Path
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -41,15 +46,19 @@ from lrnn_cli.kernels.dispatch import choose_engine
 from lrnn_cli.kernels.precision import choose_backward
 from lrnn_cli.models.budget import fit_budget
 from lrnn_cli.models.catalog import build, config_class
-from lrnn_cli.models.contract import CoordinateModel, count_parameters
+from lrnn_cli.models.contract import CoordinateModel, count_parameters, use_engine
 from lrnn_cli.numerics.coords import Grid
 from lrnn_cli.objectives.samples import Samples
-from lrnn_cli.tasks.regression import use_engine
 from lrnn_cli.tasks.settings import preset
+from lrnn_cli.tasks.tuned import tuned_for
 
 PROBE = 64  # points, to count work
-PLAIN = ("lrnn", "lrnn-paper", "siren")
-PLAIN_LARGEST = {"cpu": 65_536, "cuda": 262_144}  # points; the obvious LRNN needs 6 GB at 65,536
+# points up to which the obvious program is run: that of `paper` needs 6 GB at 65,536, of SIREN 10 GB at 1M
+PLAIN_LARGEST = {
+    "cpu": {"lrnn": 65_536, "lrnn-own": 65_536, "lrnn-paper": 65_536, "siren": 1_048_576},
+    "cuda": {"lrnn": 262_144, "lrnn-own": 262_144, "lrnn-paper": 262_144, "siren": 262_144},
+}
+LARGE, REPEATS_OF_LARGE = 500_000, 3
 
 
 def ceilings(device: torch.device) -> dict[str, float]:
@@ -93,9 +102,11 @@ def make(name: str, params: int, device: torch.device) -> tuple[CoordinateModel,
     if name == "lrnn-paper":
         model, config = "lrnn", config_class("lrnn")(**preset("paper", "lrnn")["model"])
     else:
-        model = name
-        options = config_class(name)().for_signal((256, 256)).model_dump(exclude_unset=True)
-        config = fit_budget(name, options, params, n_inputs=2, n_outputs=1)[0]
+        model, _, own = name.partition("-")
+        options = {} if own else tuned_for("image", model).options_for(model, None)
+        options = config_class(model)(**options).for_signal((256, 256)).model_dump(exclude_unset=True)
+        options.pop(config_class(model).width_key, None)  # the budget sets it
+        config = fit_budget(model, options, params, n_inputs=2, n_outputs=1)[0]
     family = config.kernel_family
     engine = (
         choose_engine("auto", family=family, dtype=torch.float32, device=device).name if family else "torch"
@@ -120,11 +131,22 @@ def work_per_point(model: CoordinateModel) -> tuple[float, float]:
     return counter.get_total_flops() / PROBE, saved / PROBE
 
 
+def reset_peak(device: torch.device) -> None:
+    """Start counting the peak of memory anew, free memory given back first."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    else:  # Linux with glibc
+        ctypes.CDLL(None).malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
 def peak_mb(device: torch.device) -> float:
-    """Return the peak resident size of this process in MiB, on a GPU what torch allocated there at most."""
+    """Return the peak resident size since `reset_peak` in MiB, on a GPU what torch allocated at most."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 2**10
 
 
 def measure(
@@ -164,9 +186,7 @@ def measure(
         def step() -> None:
             trainer._step(0.0)
 
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
+    reset_peak(device)
     before = peak_mb(device)
     for _ in range(warm_up):
         step()
@@ -194,21 +214,21 @@ def measure(
 
 
 def markdown(rows: list[dict[str, object]], limits: dict[str, float]) -> str:
-    """Return the table of docs/performance.md."""
+    """Return all rows as a table."""
     lines = [
         f"Ceilings: {limits['gflop_per_s']:.0f} GFLOP/s (product), {limits['gb_per_s']:.0f} GB/s (copy).",
         "",
         "| model | way, engine | points | parameters | s per step | µs per point | extra MB | GFLOP/s "
-        "| of ceiling |",
-        "|---|---|--:|--:|--:|--:|--:|--:|--:|",
+        "| of ceiling | GB/s | of copies |",
+        "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for r in rows:
         seconds: dict[str, float] = r["seconds"]  # type: ignore[assignment]
-        rate = float(str(r["gflop_per_s"]))
+        rate, moved = (float(str(r[key])) for key in ("gflop_per_s", "gb_per_s"))
         lines.append(
             f"| {r['model']} | {r['way']}, {r['engine']} | {r['points']:,} | {r['params']:,} "
             f"| {seconds['median']:.3g} | {r['us_per_point']} | {r['extra_mb']} | {rate:.1f} "
-            f"| {rate / limits['gflop_per_s']:.0%} |"
+            f"| {rate / limits['gflop_per_s']:.0%} | {moved:.1f} | {moved / limits['gb_per_s']:.0%} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -216,8 +236,8 @@ def markdown(rows: list[dict[str, object]], limits: dict[str, float]) -> str:
 def main() -> None:
     """Run every row in a process of its own and store the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--points", default="4096,65536,262144")
-    parser.add_argument("--models", default="lrnn,lrnn-paper,siren,spder,wire,kan")
+    parser.add_argument("--points", default="4096,65536,1048576")
+    parser.add_argument("--models", default="lrnn,lrnn-own,lrnn-paper,siren,spder,wire,kan")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--params", type=int, default=200_000)
     parser.add_argument("--device", default="cpu")
@@ -234,13 +254,14 @@ def main() -> None:
     for points, name, way in product(
         map(int, args.points.split(",")), args.models.split(","), ("blocks", "plain")
     ):
-        if way == "plain" and (name not in PLAIN or points > PLAIN_LARGEST[device.type]):
+        if way == "plain" and points > PLAIN_LARGEST[device.type].get(name, 0):
             continue
+        repeats = args.repeats if points < LARGE else min(args.repeats, REPEATS_OF_LARGE)
         if device.type == "cuda":
-            rows.append(measure(name, way, points, args.repeats, args.params, device))
+            rows.append(measure(name, way, points, repeats, args.params, device))
         else:
             command = [sys.executable, "-m", "benchmarks.speed", "--row", name, way, str(points)]
-            command += ["--repeats", str(args.repeats), "--params", str(args.params)]
+            command += ["--repeats", str(repeats), "--params", str(args.params)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             rows.append(json.loads(done.stdout))
         print(rows[-1], flush=True)

@@ -22,10 +22,9 @@ from lrnn_cli.fitting.device import resolve_threads
 from lrnn_cli.fitting.loop import Trainer
 from lrnn_cli.fitting.settings import FitSettings
 from lrnn_cli.models.catalog import build, config_class
-from lrnn_cli.models.contract import CoordinateModel, count_parameters
+from lrnn_cli.models.contract import CoordinateModel, count_parameters, use_engine
 from lrnn_cli.numerics.coords import Grid
 from lrnn_cli.objectives.samples import Samples
-from lrnn_cli.tasks.regression import use_engine
 from lrnn_cli.tasks.settings import preset
 from lrnn_cli.tasks.tuned import tuned_for
 

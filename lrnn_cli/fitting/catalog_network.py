@@ -24,13 +24,13 @@ from lrnn_cli.fitting.fields import NetworkField
 from lrnn_cli.fitting.linear_jacobian import LayerWatch, linear_layers
 from lrnn_cli.models.budget import fit_budget
 from lrnn_cli.models.catalog import build, config_class, configure
-from lrnn_cli.models.contract import CoordinateModel, ModelConfig
+from lrnn_cli.models.contract import CoordinateModel, ModelConfig, use_engine
 from lrnn_cli.numerics.jets import Jet
 from lrnn_cli.numerics.rows import Rows
 from lrnn_cli.numerics.taylor import field_jet
 from lrnn_cli.objectives.poisson import Problem
 
-BLOCK = 512  # rows per thread and turn
+BLOCK = 1024  # rows per thread and turn
 PER_SAMPLE = 128  # rows of the Jacobian at once
 PER_PASS = 256  # the same for linear layers
 ROUNDING = 1e-14
@@ -85,6 +85,7 @@ class CatalogNetwork:
     modules: PerThread
     theta: Tensor
     scale: float = 1.0
+    engine: str = "reference"  # of product layers; the Jacobian by rows takes the reference
 
     @property
     def module(self) -> CoordinateModel:
@@ -166,7 +167,11 @@ class CatalogNetwork:
 
         def block(span: tuple[int, int]) -> tuple[Tensor, Tensor]:
             r = rows.take(slice(*span))
-            return each(self.theta, r.points, r.second, r.first, r.zeroth, r.target)
+            use_engine(self.module, "reference")  # the operators of the others are not for vmap
+            try:
+                return each(self.theta, r.points, r.second, r.first, r.zeroth, r.target)
+            finally:
+                use_engine(self.module, self.engine)
 
         with warnings.catch_warnings():  # about the speed of splines, once per program
             warnings.filterwarnings("ignore", message="torch.searchsorted")
@@ -221,16 +226,33 @@ def _decided(config: ModelConfig, chosen: dict[str, Any]) -> dict[str, Any]:
 
 
 def start_catalog_network(
-    problem: Problem, name: str, config: ModelConfig, seed: int, rows: Rows, runner: BlockRunner
+    problem: Problem,
+    name: str,
+    config: ModelConfig,
+    seed: int,
+    rows: Rows,
+    runner: BlockRunner,
+    engine: str = "reference",
 ) -> CatalogNetwork:
-    """Build a model with weights that depend on the seed alone, and choose s by the rows."""
+    """Build a model with weights that depend on the seed alone, and choose s by the rows.
+
+    Args:
+        problem: what to solve.
+        name: of the model in the catalog.
+        config: its configuration.
+        seed: of the weights.
+        rows: whose targets tell the size of the solution.
+        runner: of the blocks.
+        engine: of product layers, as resolved by `dispatch.choose_engine` for Laplacians.
+
+    Returns:
+        the network.
+    """
     module = build(name, config, n_inputs=problem.n_inputs, n_outputs=1, seed=seed).double()
-    use_engine = getattr(module, "use_engine", None)
-    if use_engine is not None:
-        use_engine("reference")  # the others take tensors only
+    use_engine(module, engine)
     module.requires_grad_(False)
     theta = nn.utils.parameters_to_vector(module.parameters()).detach()
-    network = CatalogNetwork(problem, name, config, PerThread(module), theta)
+    network = CatalogNetwork(problem, name, config, PerThread(module), theta, engine=engine)
     size = float((network.residual(rows, runner) + rows.target).norm())
     wanted = float(rows.target.norm())
     # where nothing is left to solve the network starts as small as rounding

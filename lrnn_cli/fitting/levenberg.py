@@ -175,6 +175,7 @@ def solve_levenberg(
     seed: int = 0,
     time_s: float | None = None,
     threads: int = 1,
+    engine: str = "reference",
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[SolveStep]:
     """Train a network on a problem, yielding a record per step.
@@ -193,6 +194,7 @@ def solve_levenberg(
         seed: of the initial weights.
         time_s: no step is begun after this many seconds.
         threads: of the CPU.
+        engine: of the product layers of such a model, as resolved by `dispatch.choose_engine` for Laplacians.
         should_stop: asked before each step.
 
     Yields:
@@ -211,7 +213,7 @@ def solve_levenberg(
         if model is None:
             yield from training.product(rank, n_factors, omega)
         else:
-            yield from training.catalog(*model)
+            yield from training.catalog(*model, engine)
         training.finish(solved)
     finally:
         runner.close()
@@ -268,10 +270,10 @@ class _Training:
             yield self._record(0, f"omega {chosen:g}: {reached}")
         yield from self._descend()
 
-    def catalog(self, name: str, config: ModelConfig) -> Iterator[SolveStep]:
+    def catalog(self, name: str, config: ModelConfig, engine: str) -> Iterator[SolveStep]:
         """Train a model of the catalog."""
         few = collocate(self.problem, 200, self.scales).rows
-        network = start_catalog_network(self.problem, name, config, self.seed, few, self.runner)
+        network = start_catalog_network(self.problem, name, config, self.seed, few, self.runner, engine)
         self._lay_rows(len(network.vector()))
         self.about |= {"model": name, **config.model_dump(mode="json"), "output_scale": network.scale}
         self.state = self._state(network)

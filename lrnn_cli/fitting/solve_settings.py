@@ -44,5 +44,8 @@ class SolveSettings(BaseModel):
         "auto", description="classical solver to compare with"
     )
     grid: int | None = Field(None, ge=2, le=4097, description="nodes per axis of the output")
+    engine: Literal["auto", "reference", "fused", "compiled", "triton"] | None = Field(
+        None, description="of the product layers of a trained network; auto when left out"
+    )
     seed: int = Field(0, ge=0, lt=2**31, description="of the random weights")
     threads: int | None = Field(None, ge=1, description="CPU threads; all cores when left out")

@@ -57,6 +57,7 @@ def train_network(
     seed: int = 0,
     time_s: float | None = None,
     threads: int = 1,
+    engine: str = "reference",
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[SolveStep]:
     """Train a model on a problem, yielding records.
@@ -74,6 +75,7 @@ def train_network(
         seed: of the initial weights.
         time_s: no step is begun after this many seconds.
         threads: of the CPU.
+        engine: of product layers, as resolved by `dispatch.choose_engine` for Laplacians.
         should_stop: asked between records.
 
     Yields:
@@ -91,7 +93,7 @@ def train_network(
         n_rows = min(max(round(ROWS_PER_PARAMETER * n_params), ROWS[0]), ROWS[1])
         points = choose_points(problem, n_rows, collocation)
         rows = collocate(problem, n_rows, scales, points=points).rows
-        network = start_catalog_network(problem, name, config, seed, rows, runner)
+        network = start_catalog_network(problem, name, config, seed, rows, runner, engine)
         if name in PIECEWISE_LINEAR:
             solved.notes.append(
                 f"{name} is piecewise linear: its own Laplacian is 0, it cannot satisfy the equation"

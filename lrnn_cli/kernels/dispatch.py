@@ -4,18 +4,24 @@ reference  obvious tensor code, any precision, differentiable any number of time
 fused      recomputing operator in cache-sized blocks, in-place tensor code, any device (`fused.py`)
 compiled   the same with the elementwise part in machine code, float32 on the CPU (`native.c`)
 triton     kernels for NVIDIA GPUs, float32 (`triton.py`)
+
+Equations ask for the gradient and the Laplacian of a layer, too: with a `Taylor` in the place of the points,
+`fused` and `compiled` mean the operator of `fused_jets.py`, the latter in float64 (`native_jets.c`).
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from lrnn_cli.errors import ConfigError
-from lrnn_cli.kernels import fused, native, reference, triton
+from lrnn_cli.kernels import fused, fused_jets, native, native_jets, reference, triton
+from lrnn_cli.kernels.families import FAMILIES
 from lrnn_cli.kernels.precision import Precision
+from lrnn_cli.numerics.taylor import Taylor
 
+Points = TypeVar("Points", Tensor, Taylor)
 ENGINES = ("auto", "reference", "fused", "compiled", "triton")
 
 
@@ -28,7 +34,13 @@ class Engine:
 
 
 def choose_engine(
-    asked: str, *, family: str, dtype: torch.dtype, device: torch.device, long_run: bool = True
+    asked: str,
+    *,
+    family: str,
+    dtype: torch.dtype,
+    device: torch.device,
+    long_run: bool = True,
+    laplacian: bool = False,
 ) -> Engine:
     """Resolve `auto` for a family, precision and device.
 
@@ -38,6 +50,7 @@ def choose_engine(
         dtype: precision of the layer.
         device: where it runs.
         long_run: whether the run lasts long enough to pay for compiling (a few seconds, once per machine).
+        laplacian: whether gradient and Laplacian are wanted, not the value alone.
 
     Returns:
         the engine and why.
@@ -47,20 +60,23 @@ def choose_engine(
     """
     if asked not in ENGINES:
         raise ConfigError(f"engine: expected one of {', '.join(ENGINES)}, got {asked!r}")
+    if laplacian and asked != "reference" and FAMILIES[family].to_third is None:
+        if asked != "auto":
+            raise ConfigError(f"engine {asked}: it has no Laplacian of {family!r}; use --engine auto")
+        return Engine("reference", f"the others have no Laplacian of {family!r}")
     if asked in ("reference", "fused"):
         return Engine(asked, "asked for")
     if asked == "triton" or (asked == "auto" and device.type == "cuda"):
-        return _choose_triton(asked, family, dtype, device)
-    if not native.supports(family, dtype, device):
-        obstacle = (
-            f"the compiled kernel has no {family!r} in {str(dtype).removeprefix('torch.')} on {device.type}"
-        )
+        return _choose_triton(asked, family, dtype, device, laplacian)
+    kernel, what = (native_jets, f"Laplacian of {family!r}") if laplacian else (native, repr(family))
+    if not kernel.supports(family, dtype, device):
+        obstacle = f"the compiled kernel has no {what} in {_name(dtype)} on {device.type}"
     elif native.compiler() is None:
         obstacle = "no C compiler on this machine"
-    elif asked == "auto" and not long_run and not native.is_built():
+    elif asked == "auto" and not long_run and not native.is_built(kernel.SOURCE):
         obstacle = "too short a run to pay for compiling"
-    elif native.load() is None:
-        obstacle = "compiling or loading native.c failed on this machine"
+    elif kernel.load() is None:
+        obstacle = f"compiling or loading {kernel.SOURCE.name} failed on this machine"
     else:
         return Engine("compiled", "asked for" if asked == "compiled" else f"machine code for {device.type}")
     if asked == "compiled":
@@ -68,8 +84,15 @@ def choose_engine(
     return Engine("fused", obstacle)
 
 
-def _choose_triton(asked: str, family: str, dtype: torch.dtype, device: torch.device) -> Engine:
-    obstacle = triton.obstacle(family, dtype, device)
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _choose_triton(
+    asked: str, family: str, dtype: torch.dtype, device: torch.device, laplacian: bool
+) -> Engine:
+    no_jets = "the Triton kernels have no Laplacian"
+    obstacle = no_jets if laplacian else triton.obstacle(family, dtype, device)
     if obstacle is None:
         return Engine("triton", "asked for" if asked == "triton" else f"Triton kernels on {device.type}")
     if asked == "triton":
@@ -78,7 +101,7 @@ def _choose_triton(asked: str, family: str, dtype: torch.dtype, device: torch.de
 
 
 def product_layer(
-    x: Tensor,
+    x: Points,
     weight: Tensor,
     bias: Tensor,
     amplitude: Tensor,
@@ -91,11 +114,11 @@ def product_layer(
     centre: float,
     engine: str,
     backward: Precision = "full",
-) -> Tensor:
+) -> Points:
     """Evaluate the product layer with the chosen engine; `reference.product_layer` states the formula.
 
     Args:
-        x: points, (n, d).
+        x: points, (n, d); a `Taylor` of inputs of the layer that are functions of m coordinates.
         weight: W, (D, R, d).
         bias: b, (D, R).
         amplitude: a, (M, D, R).
@@ -109,10 +132,13 @@ def product_layer(
         backward: precision of the matrix products of the backward pass; for `reference` always that of x.
 
     Returns:
-        phi, (n, R).
+        phi, (n, R); for a `Taylor` with its gradient (m, n, R) and Laplacian (n, R).
     """
-    tensors = (x, weight, bias, amplitude, frequency, phase)
     constants: dict[str, Any] = {"family": family, "gamma": gamma, "offset": offset, "centre": centre}
+    weights: tuple[Tensor, ...] = (weight, bias, amplitude, frequency, phase)
+    if isinstance(x, Taylor):
+        return _product_layer_jets(x, weights, constants, engine)
+    tensors = (x, *weights)
     if engine == "reference":
         return reference.product_layer(*tensors, **constants)
     if engine == "triton" and triton.supports(family, x.dtype, x.device):
@@ -120,3 +146,16 @@ def product_layer(
     compiled = engine == "compiled" and native.supports(family, x.dtype, x.device)
     product = fused.Product(family, gamma, offset, centre, native.load() if compiled else None, backward)
     return fused.product_layer(*tensors, product=product)
+
+
+def _product_layer_jets(
+    x: Taylor, weights: tuple[Tensor, ...], constants: dict[str, Any], engine: str
+) -> Taylor:
+    """Evaluate the layer with gradient and Laplacian; the reference has them by the rules of `Taylor`."""
+    family = constants["family"]
+    if engine == "reference" or FAMILIES[family].to_third is None:
+        return reference.product_layer(x, *weights, **constants)  # type: ignore[arg-type, return-value]
+    compiled = engine == "compiled" and native_jets.supports(family, x.value.dtype, x.value.device)
+    product = fused_jets.JetProduct(**constants, library=native_jets.load() if compiled else None)
+    parts = (x.value, x.gradient, x.laplacian)
+    return Taylor(*fused_jets.product_layer_jets(parts, *weights, product=product))

@@ -1,8 +1,9 @@
 """Building and calling `native.c`, the elementwise part of the product layer in machine code.
 
-The file is compiled once with the C compiler found on the machine (`$CC`, `cc`, `gcc`, `clang`) for this
+A file is compiled once with the C compiler found on the machine (`$CC`, `cc`, `gcc`, `clang`) for this
 processor, and kept in the user's cache folder under a name made of its content, the compiler and the
-processor; without a compiler the tool works with the `fused` engine instead.
+processor; without a compiler the tool works with the `fused` engine instead. `native_jets` builds a second
+file in the same way.
 """
 
 import ctypes
@@ -52,33 +53,45 @@ def _processor() -> str:
 
 
 @lru_cache
-def library_path() -> Path | None:
-    """Return where the compiled kernel is or would be, None without a compiler."""
+def library_path(source: Path | None = None) -> Path | None:
+    """Return where the compiled kernel of a file, of `SOURCE` by default, is or would be.
+
+    Args:
+        source: the file.
+
+    Returns:
+        the path; None without a compiler.
+    """
+    source = source or SOURCE
     if (program := compiler()) is None:
         return None
     stat = os.stat(program)
     recipe = [program, stat.st_size, stat.st_mtime_ns, FLAGS, platform.machine(), _processor()]
-    digest = hashlib.sha256(repr(recipe).encode() + SOURCE.read_bytes()).hexdigest()[:16]
-    return cache_folder() / f"native-{digest}.so"
+    digest = hashlib.sha256(repr(recipe).encode() + source.read_bytes()).hexdigest()[:16]
+    return cache_folder() / f"{source.stem}-{digest}.so"
 
 
-def is_built() -> bool:
+def is_built(source: Path | None = None) -> bool:
     """Tell whether calling the compiled kernel costs no compilation."""
-    path = library_path()
+    path = library_path(source)
     return path is not None and path.exists()
 
 
 @lru_cache
-def load() -> ctypes.CDLL | None:
-    """Compile if needed and load the kernel.
+def load(source: Path | None = None) -> ctypes.CDLL | None:
+    """Compile if needed and load the kernel of a file, of `SOURCE` by default.
 
     The library appears under its name only when complete, so that runs started together cannot meet half a
     file.
 
+    Args:
+        source: the file.
+
     Returns:
         the library; None when it cannot be had here (no compiler, compiler error).
     """
-    path, program = library_path(), compiler()
+    source = source or SOURCE
+    path, program = library_path(source), compiler()
     if path is None or program is None:
         return None
     try:
@@ -86,7 +99,7 @@ def load() -> ctypes.CDLL | None:
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=path.parent) as folder:
                 built = Path(folder) / "native.so"
-                command = [program, *FLAGS, str(SOURCE), "-o", str(built), "-lm"]
+                command = [program, *FLAGS, str(source), "-o", str(built), "-lm"]
                 subprocess.run(command, check=True, capture_output=True, timeout=120)
                 built.replace(path)
         if hasattr(os, "getuid") and os.stat(path).st_uid not in (os.getuid(), 0):
@@ -106,7 +119,8 @@ def supports(family: str, dtype: torch.dtype, device: torch.device) -> bool:
     return family in FAMILY_NUMBERS and is_float_on_cpu(dtype, device)
 
 
-def _pointer(tensor: Tensor) -> ctypes.c_void_p:
+def pointer(tensor: Tensor) -> ctypes.c_void_p:
+    """Return the address of a tensor's first number."""
     return ctypes.c_void_p(tensor.data_ptr())
 
 
@@ -130,12 +144,12 @@ def forward(
     library.lrnn_forward(
         FAMILY_NUMBERS[family],
         *_sizes(z, components[0]),
-        _pointer(z),
-        *map(_pointer, components),
+        pointer(z),
+        *map(pointer, components),
         ctypes.c_float(gamma),
         ctypes.c_float(offset),
         ctypes.c_float(centre),
-        _pointer(phi),
+        pointer(phi),
     )
 
 
@@ -156,14 +170,14 @@ def backward_(
     library.lrnn_backward(
         FAMILY_NUMBERS[family],
         *_sizes(z, components[0]),
-        _pointer(z),
-        *map(_pointer, components),
+        pointer(z),
+        *map(pointer, components),
         ctypes.c_float(gamma),
         ctypes.c_float(offset),
         ctypes.c_float(centre),
-        _pointer(dphi),
-        *map(_pointer, sums),
-        _pointer(scratch),
+        pointer(dphi),
+        *map(pointer, sums),
+        pointer(scratch),
     )
 
 
@@ -174,9 +188,9 @@ def norm_forward(
     y, moments = torch.empty_like(x), x.new_empty(x.shape[0], 2)
     library.lrnn_norm_forward(
         *map(ctypes.c_long, x.shape),
-        *map(_pointer, (x, weight, bias)),
+        *map(pointer, (x, weight, bias)),
         ctypes.c_float(eps),
-        *map(_pointer, (y, moments)),
+        *map(pointer, (y, moments)),
     )
     return y, moments
 
@@ -187,7 +201,7 @@ def norm_backward(
     """Return the gradients by x (n, R), weight and bias (R,) of what `norm_forward` computes."""
     dx, dweight, dbias = torch.empty_like(x), torch.zeros_like(weight), torch.zeros_like(weight)
     library.lrnn_norm_backward(
-        *map(ctypes.c_long, x.shape), *map(_pointer, (x, weight, moments, dy, dx, dweight, dbias))
+        *map(ctypes.c_long, x.shape), *map(pointer, (x, weight, moments, dy, dx, dweight, dbias))
     )
     return dx, dweight, dbias
 
@@ -195,6 +209,6 @@ def norm_backward(
 def probe(library: ctypes.CDLL, family: str, x: Tensor) -> tuple[Tensor, Tensor]:
     """Return sigma(x) and its slope as the kernel computes them, to measure its error."""
     value, slope = torch.empty_like(x), torch.empty_like(x)
-    pointers = map(_pointer, (x, value, slope))
+    pointers = map(pointer, (x, value, slope))
     library.lrnn_probe(FAMILY_NUMBERS[family], ctypes.c_long(x.numel()), *pointers)
     return value, slope

@@ -70,3 +70,10 @@ def weight_bits(model: nn.Module) -> int:
 def count_parameters(model: nn.Module) -> int:
     """Return the number of real numbers learned: a complex parameter counts twice."""
     return sum(p.numel() * (2 if p.is_complex() else 1) for p in model.parameters())
+
+
+def use_engine(model: CoordinateModel, name: str) -> None:
+    """Tell a model with product layers which engine to use; others have nothing to choose."""
+    setter = getattr(model, "use_engine", None)
+    if setter is not None:
+        setter(name)

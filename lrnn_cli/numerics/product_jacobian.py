@@ -1,4 +1,4 @@
-"""Derivatives of rows of sine product neurons by their weights, in closed form: Jacobian and gradient.
+"""Derivatives of rows of sine product neurons by their weights, in closed form.
 
 A row of neuron φ = ∏_j h_j, h_j = 1 + v_j sin z_j, z_j = a_j·x + b_j, is L = α Δφ + β·∇φ + κ φ. Taking in one
 factor after the other, with m_j = β·a_j, G_ij = a_i·a_j and the partial products e_i of `calculus`,
@@ -54,41 +54,6 @@ def product_jacobian(
             for i in range(n_factors):
                 column.addcmul_(sweep.by_gram[min(i, j), max(i, j)], weight[i, :, k])
             inner[:, k, j] = column
-
-
-def product_gradient(
-    weight: Tensor, bias: Tensor, amplitude: Tensor, rows: Rows, head: Tensor
-) -> tuple[float, tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """Return |Σ_ℓ S_ℓ L_ℓ - t|² over the rows and its gradient by a, b, v and S.
-
-    Args:
-        weight: a (D, r, d).
-        bias: b (D, r).
-        amplitude: v (D, 1, r).
-        rows: points, coefficients and targets; a few hundred at a time, so that all stays in the cache.
-        head: S (r,).
-
-    Returns:
-        the sum of squares, and its derivatives, each of the shape of what they are by.
-    """
-    sweep = _Sweep(weight, bias, amplitude, rows)
-    residual = sweep.values[-1] @ head - rows.target
-    outer = 2.0 * residual
-    sweep.back(outer[:, None] * head)
-    by_weight = torch.empty_like(weight)
-    sums = {pair: part.sum(0)[:, None] for pair, part in sweep.by_gram.items()}
-    for j, a in enumerate(by_weight):
-        torch.mm(sweep.by_z[j].T, rows.points, out=a)
-        a += sweep.by_along[j].T @ rows.first
-        for i, other in enumerate(weight):
-            a += sums[min(i, j), max(i, j)] * other
-    gradient = (
-        by_weight,
-        torch.stack([part.sum(0) for part in sweep.by_z]),
-        torch.stack([part.sum(0) for part in sweep.by_amplitude])[:, None],
-        sweep.values[-1].T @ outer,
-    )
-    return float(residual.square().sum()), gradient
 
 
 class _Sweep:

@@ -134,9 +134,9 @@ def field_jet(
 
 
 def lift(points: Tensor, origin: Tensor, scale: Tensor) -> Taylor:
-    """Return t = (x - origin) / scale at points x (n, d) with derivatives by x."""
+    """Return t = (x - origin) / scale at points x (n, d); derivatives, equal at all points, are expanded."""
     seeds = torch.diag(1.0 / scale)[:, None].expand(-1, *points.shape)
-    return Taylor((points - origin) / scale, seeds, torch.zeros_like(points))
+    return Taylor((points - origin) / scale, seeds, points.new_zeros(()).expand_as(points))
 
 
 def _plain(x: Any) -> Any:

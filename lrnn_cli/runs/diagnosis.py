@@ -13,7 +13,7 @@ import torch
 
 from lrnn_cli.errors import ConfigError
 from lrnn_cli.fitting.device import device_name, machine_memory_mb, resolve_device, resolve_threads
-from lrnn_cli.kernels import native, triton
+from lrnn_cli.kernels import native, native_jets, triton
 from lrnn_cli.kernels.dispatch import ENGINES, choose_engine
 from lrnn_cli.runs import provenance
 
@@ -24,7 +24,7 @@ def diagnose() -> dict[str, Any]:
     """Look at everything that decides what runs, and how fast.
 
     Returns:
-        JSON-able values: env, packages, devices, threads, engines, cache, codecs, extras.
+        JSON-able values: env, packages, devices, threads, engines, equations, cache, codecs, extras.
     """
     return {
         "env": {**provenance.environment(), "executable": sys.executable},
@@ -32,6 +32,7 @@ def diagnose() -> dict[str, Any]:
         "devices": _tell(_devices),
         "threads": _tell(_threads),
         "engines": _tell(_engines),
+        "equations": _tell(_equations),
         "cache": _tell(_cache),
         "codecs": {
             "soundfile": _tell(_sound_codecs),
@@ -102,6 +103,16 @@ def _engines() -> list[dict[str, Any]]:
             reason = str(error).removeprefix(f"engine {name}: ").removesuffix("; use --engine auto")
             found.append({"engine": name, "available": False, "reason": reason})
     return found
+
+
+def _equations() -> dict[str, Any]:
+    """Return what evaluates product layers with gradient and Laplacian, in float64 on the CPU."""
+    compiler = native.compiler()
+    if compiler is not None and not native.is_built(native_jets.SOURCE):
+        return {"engine": None, "reason": f"not compiled yet; {compiler} does it at the first long run"}
+    where: dict[str, Any] = {"dtype": torch.float64, "device": torch.device("cpu"), "laplacian": True}
+    chosen = choose_engine("auto", family="sin", **where)
+    return {"engine": chosen.name, "reason": f"would be {chosen.name}: {chosen.reason}"}
 
 
 def _cache() -> dict[str, Any]:

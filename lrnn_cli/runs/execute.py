@@ -13,9 +13,10 @@ from lrnn_cli.fitting.checkpoint import encode_fitted, load
 from lrnn_cli.fitting.group import ALONE, Group
 from lrnn_cli.fitting.loop import Step
 from lrnn_cli.fitting.outcome import Outcome
+from lrnn_cli.models.contract import use_engine
 from lrnn_cli.runs import provenance
 from lrnn_cli.runs.folder import OUTPUT_STEM, SCHEMA, RunFolder, atomic_write, finite, to_json, write_problem
-from lrnn_cli.tasks.regression import Evaluation, Plan, SignalTask, use_engine
+from lrnn_cli.tasks.regression import Evaluation, Plan, SignalTask
 from lrnn_cli.tasks.segments import Training, start_training
 
 SAVE_EVERY_S = 30.0  # between copies of the state, in case the process is killed

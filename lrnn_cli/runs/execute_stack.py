@@ -14,10 +14,11 @@ from lrnn_cli.errors import ConfigError, OutputError
 from lrnn_cli.fitting.outcome import Outcome
 from lrnn_cli.fitting.stacked import Member, fit_stacked
 from lrnn_cli.kernels.dispatch import Engine
+from lrnn_cli.models.contract import use_engine
 from lrnn_cli.runs import provenance
 from lrnn_cli.runs.execute import Request, RunLog, RunResult, finish
 from lrnn_cli.runs.folder import RunFolder, atomic_write, write_problem
-from lrnn_cli.tasks.regression import Regression, use_engine
+from lrnn_cli.tasks.regression import Regression
 
 
 @dataclass(frozen=True)

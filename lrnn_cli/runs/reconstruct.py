@@ -22,6 +22,7 @@ import yaml
 
 from lrnn_cli.errors import OutputError
 from lrnn_cli.fitting.checkpoint import Fitted, encode_fitted, load
+from lrnn_cli.models.contract import use_engine
 from lrnn_cli.runs import provenance
 from lrnn_cli.runs.execute import SAVE_EVERY_S
 from lrnn_cli.runs.folder import SCHEMA, RunFolder, atomic_write, finite, to_json, write_problem
@@ -29,7 +30,6 @@ from lrnn_cli.tasks import ct_output as output
 from lrnn_cli.tasks.ct_output import Reconstruction
 from lrnn_cli.tasks.ct_state import encode_run, restore_run
 from lrnn_cli.tasks.reconstruct_ct import CtStep, CtTask
-from lrnn_cli.tasks.regression import use_engine
 
 LOG_EVERY_S = 0.5
 

@@ -177,6 +177,8 @@ def _record(
             "seed": task.settings.seed,
             "optimizer": task.solver,
             "precision": "float64",
+            "engine": task.engine.name,
+            "engine_reason": task.engine.reason,
             "target": task.target,
             "loss_final": solved.residual,
         },

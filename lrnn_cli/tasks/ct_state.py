@@ -14,9 +14,9 @@ from torch import Tensor
 
 from lrnn_cli.errors import CheckpointError
 from lrnn_cli.fitting.checkpoint import RESUME_FORMAT, encode, encode_fitted, load, read
+from lrnn_cli.models.contract import use_engine
 from lrnn_cli.tasks.ct_network import Start
 from lrnn_cli.tasks.reconstruct_ct import CtTask, Done
-from lrnn_cli.tasks.regression import use_engine
 
 
 def encode_run(task: CtTask, run_key: str, n_records: int) -> bytes:

@@ -25,7 +25,7 @@ from lrnn_cli.kernels.dispatch import Engine, choose_engine
 from lrnn_cli.kernels.precision import Backward, choose_backward
 from lrnn_cli.models.budget import fit_budget, missed, parameters_of
 from lrnn_cli.models.catalog import build, config_class
-from lrnn_cli.models.contract import CoordinateModel, ModelConfig
+from lrnn_cli.models.contract import CoordinateModel, ModelConfig, use_engine
 from lrnn_cli.objectives.samples import Samples
 from lrnn_cli.signals.signal import Signal
 
@@ -215,13 +215,6 @@ def _memory_mb(
     weights = 4.0 * n_params * 8  # weights, gradient, two moments, the same four in the copy to go back to
     signal = 4.0 * n_points * n_outputs * 4 + 16.0 * n_points
     return (blocks + weights + signal) / 2**20
-
-
-def use_engine(model: CoordinateModel, name: str) -> None:
-    """Tell a model with product layers which engine to use; others have nothing to choose."""
-    setter = getattr(model, "use_engine", None)
-    if setter is not None:
-        setter(name)
 
 
 class SignalTask(Protocol):

@@ -21,10 +21,10 @@ from lrnn_cli.fitting.checkpoint import Fitted
 from lrnn_cli.fitting.device import resolve_device, resolve_threads
 from lrnn_cli.fitting.predict import predict_parts
 from lrnn_cli.kernels.dispatch import ENGINES, Engine, choose_engine
+from lrnn_cli.models.contract import use_engine
 from lrnn_cli.numerics.coords import Grid
 from lrnn_cli.signals.image import default_container
 from lrnn_cli.signals.image_write import check_image, depth_for
-from lrnn_cli.tasks.regression import use_engine
 
 DTYPES = ("uint8", "uint16", "float32")
 LARGEST_BLOCK = 2**24  # points, of what a checkpoint may ask for

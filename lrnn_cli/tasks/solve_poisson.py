@@ -18,6 +18,7 @@ from lrnn_cli.fitting.levenberg import LM_DIMENSIONS, check_size, default_factor
 from lrnn_cli.fitting.solve_linear import Solved, SolveStep, solve_linear
 from lrnn_cli.fitting.solve_settings import SolveSettings
 from lrnn_cli.fitting.train_equation import train_network
+from lrnn_cli.kernels.dispatch import Engine, choose_engine
 from lrnn_cli.models.budget import missed
 from lrnn_cli.models.catalog import row
 from lrnn_cli.models.contract import ModelConfig
@@ -31,6 +32,7 @@ from lrnn_cli.tasks.reference_poisson import Reference, check_reference, referen
 UNTIL_LSTSQ = 1e-11
 UNTIL_TRAINED = 1e-7
 LINEAR_DIMENSIONS = 3
+LONG_RUN_S, LONG_RUN_STEPS = 20.0, 500  # from which compiling a kernel, 3 s once per machine, pays
 MOST_NODES = 4097**2  # of the output: about 2 GB of files
 
 
@@ -53,6 +55,7 @@ class PoissonTask:
         solver: lstsq, lm, adam or lbfgs, never auto.
         model: name and configuration of the network that is trained; None for the shallow product network.
         target: relative residual at which to stop.
+        engine: of product layers, and the reason.
         solved: the best solution so far.
     """
 
@@ -92,6 +95,7 @@ class PoissonTask:
             given = ", ".join([*settings.options, *(["--lr"] if settings.lr else [])])
             self.notes.append(f"{given}: for training, so solved by adam; --solver chooses another")
         self.model = self._model()
+        self.engine = self._engine()
         if len(self.enrichment) and not settings.enrich:
             self.enrichment = Enrichment()
             self.notes.append("enrichment is off: expect an error around 1e-2")
@@ -153,6 +157,29 @@ class PoissonTask:
             self.notes.append(note)
         return name, config
 
+    def _engine(self) -> Engine:
+        """Choose the engine of the product layers' values, gradients and Laplacians.
+
+        Returns:
+            the engine and the reason; `torch` where there are no such layers.
+
+        Raises:
+            ConfigError: when one is asked for that does not exist, is not possible, or has nothing to do.
+        """
+        asked = self.settings.engine
+        family = self.model[1].kernel_family if self.model else None
+        if family is None:
+            reason = "the model has no product layer" if self.model else "closed forms of the solver's own"
+            if asked not in (None, "auto"):
+                raise ConfigError(f"--engine {asked}: {reason}; leave it out")
+            return Engine("torch", reason)
+        time_s, steps = self.settings.time_s, self.settings.steps
+        long_run = time_s >= LONG_RUN_S if time_s else steps is None or steps >= LONG_RUN_STEPS
+        return choose_engine(
+            asked or "auto", family=family, dtype=torch.float64, device=torch.device("cpu"),
+            long_run=long_run, laplacian=True,
+        )  # fmt: skip
+
     def steps(self, should_stop: Callable[[], bool]) -> Iterator[SolveStep]:
         """Solve, yielding a record per step.
 
@@ -165,7 +192,8 @@ class PoissonTask:
             yield from solve_levenberg(
                 self.problem, self.solved, target=self.target, rank=self._rank(), n_factors=s.dbar,
                 omega=s.omega, model=self.model, collocation=s.collocation, n_steps=s.steps,
-                seed=s.seed, time_s=s.time_s, threads=threads, should_stop=should_stop,
+                seed=s.seed, time_s=s.time_s, threads=threads, engine=self.engine.name,
+                should_stop=should_stop,
             )  # fmt: skip
             return
         if self.model is not None:
@@ -173,7 +201,7 @@ class PoissonTask:
             yield from train_network(
                 self.problem, self.solved, method=self.solver, name=name, config=config, target=self.target,
                 lr=s.lr, collocation=s.collocation, n_steps=s.steps, seed=s.seed, time_s=s.time_s,
-                threads=threads, should_stop=should_stop,
+                threads=threads, engine=self.engine.name, should_stop=should_stop,
             )  # fmt: skip
             return
         yield from solve_linear(

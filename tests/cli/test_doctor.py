@@ -26,6 +26,8 @@ def test_the_record(lrnn: Lrnn, tmp_path: Path) -> None:
     assert engines["compiled"]["available"] == has_compiler
     assert engines["triton"]["available"] == torch.cuda.is_available()
     assert engines["triton"]["available"] or engines["triton"]["reason"] == "Triton needs an NVIDIA GPU"
+    waits = record["equations"]["reason"].endswith("does it at the first long run")
+    assert waits if has_compiler else record["equations"]["engine"] == "fused"
     cache = {"path": str(tmp_path / "cache"), "writable": True, "kernel_built": False}
     assert record["cache"] == cache
     assert not (tmp_path / "cache").exists()  # looking leaves no trace
@@ -47,6 +49,7 @@ def test_what_is_absent_is_told_with_the_remedy(lrnn: Lrnn, tmp_path: Path) -> N
     lines = {line.split("  ")[0]: line for line in done.out.splitlines()}
     assert lines["engine compiled"].endswith("not available: no C compiler on this machine")
     assert "would be fused: no C compiler on this machine" in lines["engine auto"]
+    assert "would be fused: no C compiler on this machine" in lines["engine of equations"]
     assert "NOT writable: set LRNN_CACHE" in lines["cache"]
     assert lines["python"].endswith(".".join(map(str, sys.version_info[:3])))
     for name, package in EXTRAS:

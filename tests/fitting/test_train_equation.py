@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from lrnn_cli.numerics.jets import nested
 from lrnn_cli.objectives.collocation import collocate, measure_scales
 from lrnn_cli.objectives.compile_poisson import compile_problem
 from lrnn_cli.objectives.poisson import Problem, ProblemConfig
+from tests.kernels.support import compiled_engine
 
 BUMP = compile_problem(ProblemConfig(exact="x*(1-x)*y*(1-y)*exp(x)"))
 HARMONIC = compile_problem(ProblemConfig(domain=Disc(), exact="exp(x)*cos(y)"))
@@ -84,6 +86,29 @@ def test_the_gradient_is_that_of_nested_differentiation() -> None:
     torch.testing.assert_close(cost, float(reference.detach()))
     (expected,) = torch.autograd.grad(reference, leaf)
     torch.testing.assert_close(gradient, expected, rtol=1e-8, atol=1e-8 * float(expected.abs().max()))
+
+
+DEEP = {"depth": 2, "layer_norm": True, "sigma": "spder", "component_width": 2, "rank": 5}
+
+
+@pytest.mark.parametrize("engine", ["fused", *compiled_engine()])
+@pytest.mark.parametrize("options", [{"rank": 6}, DEEP], ids=["shallow", "deep"])
+def test_engines_agree_on_an_equation(engine: str, options: dict[str, Any]) -> None:
+    rows = collocate(BUMP, 90, measure_scales(BUMP)).rows
+    config, _ = choose_config("lrnn", options, None, 2)
+    one, two = (
+        start_catalog_network(BUMP, "lrnn", config, 0, rows, RUNNER, kind) for kind in ("reference", engine)
+    )
+    assert two.scale == pytest.approx(one.scale, rel=1e-12)
+    torch.testing.assert_close(two.residual(rows, RUNNER), one.residual(rows, RUNNER), rtol=1e-11, atol=1e-11)
+    (cost, gradient), (other, expected) = (
+        net.loss_and_gradient(net.theta, rows, RUNNER) for net in (two, one)
+    )
+    assert cost == pytest.approx(other, rel=1e-11)
+    torch.testing.assert_close(gradient, expected, rtol=1e-9, atol=1e-10 * float(expected.abs().max()))
+    jacobian = two.jacobian(rows, RUNNER)[1]
+    torch.testing.assert_close(jacobian, one.jacobian(rows, RUNNER)[1], rtol=1e-9, atol=1e-9)
+    assert two.module.layers[0].engine == engine  # as before the Jacobian, which takes the reference
 
 
 @pytest.mark.parametrize("name", ["lrnn", "kan", "fourier"])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lrnn_cli.numerics.calculus import product_rows, sine_factors
-from lrnn_cli.numerics.product_jacobian import product_gradient, product_jacobian
+from lrnn_cli.numerics.product_jacobian import product_jacobian
 from lrnn_cli.numerics.rows import Rows
 
 RANK, N = 5, 12
@@ -35,16 +35,3 @@ def test_jacobian(n_factors: int, d: int) -> None:
     by_weight = reference[0].permute(0, 3, 1, 2)
     expected = torch.cat([by_weight.flatten(1), *(part.flatten(1) for part in reference[1:])], 1)
     torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-11)
-
-
-@pytest.mark.parametrize("n_factors", [1, 2, 3, 6])
-@pytest.mark.parametrize("d", [1, 2, 5])
-def test_gradient(n_factors: int, d: int) -> None:
-    weights, rows = setting(n_factors, d)
-    leaves = [w.clone().requires_grad_(True) for w in weights]
-    a, b, v, head = leaves
-    cost = (product_rows(a, b, sine_factors(v), rows) @ head - rows.target).square().sum()
-    found, gradient = product_gradient(weights[0], weights[1], weights[2], rows, weights[3])
-    assert found == pytest.approx(float(cost.detach()), rel=1e-12)
-    for one, two in zip(gradient, torch.autograd.grad(cost, leaves), strict=True):
-        torch.testing.assert_close(one, two, rtol=1e-10, atol=1e-10 * float(two.abs().max()))

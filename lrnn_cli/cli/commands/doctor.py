@@ -35,6 +35,8 @@ def _facts(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
     threads = record["threads"]
     yield "threads", threads.get("problem") or f"{threads['default']} of {threads['processors']} processors"
     yield from _part("engines", record["engines"], lambda each: (f"engine {each['engine']}", _engine(each)))
+    equations = record["equations"]
+    yield "engine of equations", equations.get("problem") or equations["reason"]
     cache = record["cache"]
     state = "writable" if cache.get("writable") else "NOT writable: set LRNN_CACHE to a folder that is"
     yield "cache", cache.get("problem") or f"{cache['path']} ({state})"

@@ -144,7 +144,7 @@ GridNodes = Annotated[
 _SHARED = (
     MODEL,
     only(TRAIN, "time steps lr seed"),
-    only(MACHINE, "threads"),
+    only(MACHINE, "threads engine"),
     SETTINGS,
     {"grid": GridNodes},
     RUN_FOLDER,
@@ -152,7 +152,7 @@ _SHARED = (
 )
 _SOLVE_FLAGS = (
     "solver model params lr features collocation rank dbar omega until steps enrich reference grid seed "
-    "threads"
+    "threads engine"
 ).split()
 
 

@@ -1,0 +1,79 @@
+"""`--engine` of `lrnn solve-poisson`: what is chosen, that all agree, and what cannot be."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lrnn_cli.cli.app import main
+from lrnn_cli.fitting.solve_settings import SolveSettings
+from lrnn_cli.kernels import native, native_jets
+from lrnn_cli.objectives.poisson import ProblemConfig
+from lrnn_cli.tasks.solve_poisson import PoissonTask
+from tests.conftest import RunLrnn
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
+    code = main(["solve-poisson", *args])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_the_engine_of_product_layers(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--manufacture", "x*(1-x)*y*(1-y)*exp(x)", "--grid", "11", "--threads", "1", "--json"]
+    words += ["--model", "lrnn", "--params", "120", "--steps", "12", "--solver", "adam"]
+    losses = {}
+    for engine in ("reference", "fused", None):
+        asked = [] if engine is None else ["--engine", engine]
+        code, out, err = run(capsys, *words, *asked, "-o", str(engine))
+        assert code == 0, err
+        train = json.loads(out)["train"]
+        assert train["engine"] == (engine or train["engine"])
+        assert train["engine_reason"]
+        losses[engine] = train["loss_final"]
+    assert losses["fused"] == pytest.approx(losses["reference"], rel=1e-9)
+    assert losses[None] == pytest.approx(losses["reference"], rel=1e-9)
+    code, out, _ = run(capsys, *words[:6], "--json", "-o", "own")
+    assert json.loads(out)["train"]["engine_reason"] == "closed forms of the solver's own"
+
+
+def test_a_short_solution_does_not_wait_for_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "is_built", lambda source=None: False)
+    monkeypatch.setattr(native, "compiler", lambda: "cc")
+    monkeypatch.setattr(native_jets, "load", lambda: "a kernel")
+    problem = ProblemConfig(exact="x*(1-x)*y*(1-y)")
+
+    def chosen(**budget: float) -> str:
+        return PoissonTask(problem, SolveSettings(solver="adam", model="lrnn", **budget)).engine.name
+
+    assert [chosen(steps=499), chosen(time_s=19.9), chosen(time_s=19.9, steps=500)] == ["fused"] * 3
+    assert [chosen(steps=500), chosen(time_s=20), chosen()] == ["compiled"] * 3
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--engine", "fused"], "--engine fused: closed forms of the solver's own; leave it out"),
+        (
+            ["--engine", "fused", "--solver", "adam", "--model", "siren"],
+            "--engine fused: the model has no product layer; leave it out",
+        ),
+        (
+            ["--engine", "triton", "--solver", "adam"],
+            "engine triton: the Triton kernels have no Laplacian; use --engine auto",
+        ),
+        (
+            ["--engine", "fused", "--solver", "adam", "--sigma", "spder-sqrt"],
+            "engine fused: it has no Laplacian of 'spder-sqrt'; use --engine auto",
+        ),
+    ],
+)
+def test_an_engine_that_cannot_be(run_lrnn: RunLrnn, words: list[str], line: str) -> None:
+    done = run_lrnn("solve-poisson", "--problem", "multi-scale", *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"lrnn: error: {line}\n"
