@@ -1,6 +1,7 @@
 """What makes training need fewer steps: one change of the default at a time, on small pictures.
 
-    python -m benchmarks.ablate_training [--passes 24] [--seeds 3] [--rows "a;b"] [--processes 2] [--table]
+    python -m benchmarks.ablate_training [--passes 24] [--seeds 3] [--rows "a;b"] [--processes 2]
+    python -m benchmarks.ablate_training --table
 
 Four crops of 96 x 96 pixels, colour where the picture has it, three seeds, networks of 28k parameters, 32
 steps per pass, as a picture of 256 x 256 pixels gets with 200k, and everything else as `fit-image` has it
@@ -15,6 +16,9 @@ their own come with several. Muon and SOAP go with Adam for all other parameters
 
 One line per run in `results/ablate_training.jsonl`; what is there is not run again. Seeds come in the outer
 loop, so that a run cut short leaves whole tables of fewer seeds.
+
+Seconds are passes times those of a pass, plus those up to the first step, as `benchmarks.ablate_costs`
+measured them.
 """
 
 import argparse
@@ -247,34 +251,41 @@ def crossing(curve: list[tuple[float, int, float]], level: float) -> dict[str, f
     return None
 
 
-def table(runs: list[dict[str, Any]]) -> str:
+def table(runs: list[dict[str, Any]], costs: dict[str, dict[str, float]]) -> str:
     """Return the table of docs/performance.md, rows in the order of `ROWS`.
 
-    Passes to a level are medians over the runs that reached it, with their number where some did not; ratios
+    Seconds to a level are medians over the runs that reached it, with their number where some did not; ratios
     are geometric means over the pairs of runs, of the row and of the default on the same picture from the
     same seed, that both reached it.
     """
+
+    def seconds(run: dict[str, Any], level: str) -> float | None:
+        reached, each = run["reached"][level], costs[run["row"]]
+        return each["start_s"] + reached["passes"] * each["pass_s"] if reached else None
+
     base = {(r["image"], r["seed"]): r for r in runs if r["row"] == "default"}
     head = " | ".join(f"{level} dB" for level in LEVELS_DB)
     lines = [
-        f"| row | runs | passes to {head} | final dB against the default | went back |",
-        "|---|--:|" + "--:|" * (len(LEVELS_DB) + 2),
+        f"| row | runs | cost of a pass | seconds to {head} | final dB against the default | went back |",
+        "|---|--:|" + "--:|" * (len(LEVELS_DB) + 3),
     ]
     for name in ROWS:
         mine = [r for r in runs if r["row"] == name]
         if not mine:
             continue
-        cells = []
+        cells = [f"× {costs[name]['pass_s'] / costs['default']['pass_s']:.2f}"]
+        if name == "default":
+            cells = [f"{costs[name]['pass_s'] * 1e3:.0f} ms"]
         for level in map(str, LEVELS_DB):
-            met = [r["reached"][level]["passes"] for r in mine if r["reached"][level]]
+            met = [t for r in mine if (t := seconds(r, level))]
             both = [
-                math.log(r["reached"][level]["passes"] / base[key]["reached"][level]["passes"])
+                math.log(one / other)
                 for r in mine
                 if (key := (r["image"], r["seed"])) in base
-                and r["reached"][level]
-                and base[key]["reached"][level]
+                and (one := seconds(r, level))
+                and (other := seconds(base[key], level))
             ]
-            cell = f"{statistics.median(met):.1f}" if met else "–"
+            cell = f"{statistics.median(met):.2f}" if met else "–"
             cell += f" ({len(met)} of {len(mine)})" if 0 < len(met) < len(mine) else ""
             if both and name != "default":
                 cell += f", × {math.exp(statistics.fmean(both)):.2f}"
@@ -309,7 +320,8 @@ def main() -> None:
     args = parser.parse_args()
     runs = read(args.out)
     if args.table:
-        sys.stdout.write(table(runs))
+        measured = json.loads((RESULTS / "ablate_training_cost.json").read_text())["rows"]
+        sys.stdout.write(table(runs, measured))
         return
     done = {(r["row"], r["image"], r["seed"], r["passes"]) for r in runs}
     rows = args.rows.split(";")

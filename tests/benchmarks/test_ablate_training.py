@@ -5,8 +5,9 @@ import json
 import pytest
 import torch
 
-from benchmarks import ablate_training
+from benchmarks import ablate_costs, ablate_training
 from benchmarks.ablate_training import LEVELS_DB, ROWS, crossing, table
+from benchmarks.machine import RESULTS
 from benchmarks.training_variants import (
     GrowingBatch,
     LossAwareBatch,
@@ -141,7 +142,9 @@ def test_one_run_and_no_run_twice(tmp_path, monkeypatch, capsys):
     capsys.readouterr()
     monkeypatch.setattr("sys.argv", [*words, "--table"])
     ablate_training.main()
-    assert capsys.readouterr().out == table(rows)
+    stored = json.loads((RESULTS / "ablate_training_cost.json").read_text())["rows"]
+    assert capsys.readouterr().out == table(rows, stored)
+    assert list(stored) == list(ROWS)
 
 
 def test_an_unknown_row(monkeypatch, capsys):
@@ -161,12 +164,38 @@ def run(row, image, passes, psnr):
 
 
 def test_the_table():
+    costs = {"default": {"start_s": 1.0, "pass_s": 0.5}, "rate x 2": {"start_s": 0.5, "pass_s": 1.0}}
     runs = [run("default", "a", 4.0, 30.0), run("default", "b", 9.0, 32.0)]
     runs += [run("rate x 2", "a", 2.0, 31.0), run("rate x 2", "b", None, 29.0)]
-    lines = table(runs).splitlines()
+    lines = table(runs, costs).splitlines()
     assert len(lines) == 4
-    assert lines[2] == "| default | 2 | 6.5 | – | – | – | 31.00 dB | 2 |"
-    assert lines[3] == "| rate x 2 | 2 | 2.0 (1 of 2), × 0.50 | – | – | – | -1.00 (-3.00 to +1.00) | 2 |"
+    assert lines[2] == "| default | 2 | 500 ms | 4.25 | – | – | – | 31.00 dB | 2 |"
+    last = "– | – | – | -1.00 (-3.00 to +1.00) | 2 |"
+    assert lines[3] == f"| rate x 2 | 2 | × 2.00 | 2.50 (1 of 2), × 0.83 | {last}"
+
+
+def test_costs_are_shared_by_rows_of_the_same_work(monkeypatch):
+    seconds = iter(range(1000))
+    monkeypatch.setattr(ablate_costs, "cost", lambda row, signal: (solved(row), 1.0 + next(seconds)))
+    solved = ablate_costs.solves_at_start
+    found = ablate_costs.costs()
+    assert list(found) == list(ROWS)
+    assert found["rate x 2"] == found["default"] == found["omega_first 110"]
+    assert found["Adam"] == found["Adam, rate x 0.5"] != found["default"]
+    assert len({each["pass_s"] for each in found.values()}) == len(
+        {ablate_costs.work(r) for r in ROWS.values()}
+    )
+    unsolved = {name for name, each in found.items() if not each["start_s"]}
+    assert unsolved == {
+        "least squares end", "least squares never", "zero output layer, least squares end",
+    }  # fmt: skip
+
+
+def test_the_cost_of_a_pass(monkeypatch):
+    monkeypatch.setattr(ablate_training, "SIDE", 12)
+    monkeypatch.setattr(ablate_training, "PARAMS", 1500)
+    start, each = ablate_costs.cost({}, ablate_training.picture("camera256"))
+    assert start > 0 and each > 0
 
 
 def fingerprint(name):
