@@ -1,10 +1,11 @@
-"""The table of optimisers, all from torch."""
+"""The table of optimisers."""
 
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from lrnn_cli.fitting.nadam import NAdam
 from lrnn_cli.models.contract import CoordinateModel
 
 DEFAULT = "adam"
@@ -47,7 +48,7 @@ def make_optimizer(
     if name == "adamw":
         return torch.optim.AdamW(groups, lr=lr, betas=betas, fused=True, capturable=capturable)
     if name == "nadam":
-        return torch.optim.NAdam(groups, lr=lr, betas=betas)
+        return NAdam(groups, lr=lr, betas=betas)
     return torch.optim.SGD(groups, lr=lr, momentum=0.9)
 
 
