@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 
 from lrnn_cli.errors import DeviceError
 from lrnn_cli.fitting.allocator import keep_freed_memory
@@ -39,6 +40,21 @@ def auto_block(batch_points: int, device: torch.device, cores: int) -> int:
         return CUDA_BLOCK
     share = max(1, batch_points // cores)
     return min(CPU_BLOCK, max(LEAST_CPU_BLOCK, 2 ** (share.bit_length() - 1)))
+
+
+def even_parts(indices: Tensor, block_points: int) -> tuple[Tensor, ...]:
+    """Cut a batch into equal parts, as many as come nearest to blocks of this size.
+
+    A small rest would cost nearly what a block costs.
+
+    Args:
+        indices: (n,).
+        block_points: of a block; a part has at most half as many again.
+
+    Returns:
+        the parts, in order, their numbers of points equal up to one.
+    """
+    return indices.tensor_split(max(1, round(len(indices) / block_points)))
 
 
 class BlockRunner:

@@ -16,6 +16,7 @@ from lrnn_cli.fitting.blocks import (
     SMALLEST_BLOCK,
     BlockRunner,
     auto_block,
+    even_parts,
     is_out_of_memory,
     paired,
     ranges,
@@ -126,3 +127,14 @@ def test_every_core_gets_a_block_where_the_batch_is_large_enough(batch, cores):
         assert len(ranges(batch, block)) >= cores
         assert block == CPU_BLOCK or 2 * block * cores > batch  # and no smaller than that takes
     assert auto_block(batch, torch.device("cuda"), cores) == auto_block(1, torch.device("cuda"), 1)
+
+
+@given(st.integers(0, 5000), st.integers(1, 1100))
+def test_a_batch_is_cut_into_equal_parts(n, block):
+    parts = even_parts(torch.arange(n), block)
+    assert torch.equal(torch.cat(parts), torch.arange(n))
+    sizes = {len(part) for part in parts}
+    assert max(sizes) - min(sizes) <= 1
+    assert max(sizes) <= max(1.5 * block, block + 1)
+    assert len(parts) == 1 or min(sizes) >= 0.6 * block
+    assert n % block or n == 0 or len(parts) == n // block  # a multiple is cut as ever
