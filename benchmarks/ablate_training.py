@@ -84,6 +84,10 @@ ROWS: dict[str, dict[str, Any]] = {
     "loss-aware, half of the batch": {"loss_aware": 0.5},
     "schedule const": {"fit": {"schedule": "const"}},
     "schedule const, rate x 0.5": {"fit": {"schedule": "const"}, "rate": 0.5},
+    "schedule const, rate x 0.5, least squares on plateaus": {
+        "fit": {"schedule": "const", "lstsq": ("start", "plateau", "end")},
+        "rate": 0.5,
+    },
     "schedule inverse:0.02": {"fit": {"schedule": "inverse:0.02"}},
     "schedule inverse:0.02, rate x 1.5": {"fit": {"schedule": "inverse:0.02"}, "rate": 1.5},
     "schedule cos:0.02": {"fit": {"schedule": "cos:0.02"}},

@@ -2,6 +2,7 @@
 
     python -m benchmarks.speed [--points 4096,65536,1048576] [--models lrnn,lrnn-own,lrnn-paper,siren,...]
                                [--repeats 5] [--params 200000] [--device cuda]
+    python -m benchmarks.speed --table
 
 A step is forward, backward and Adam on N points of two coordinates and one value. `lrnn` is the network that
 pictures get, `lrnn-own` the model's own default of four factors, `lrnn-paper` the published one. Every model
@@ -36,7 +37,7 @@ from pathlib import Path
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.machine import save, spread
+from benchmarks.machine import RESULTS, save, spread
 from lrnn_cli.fitting.blocks import BlockRunner
 from lrnn_cli.fitting.cuda_graph import WARM_UP
 from lrnn_cli.fitting.device import resolve_threads
@@ -102,8 +103,8 @@ def make(name: str, params: int, device: torch.device) -> tuple[CoordinateModel,
     if name == "lrnn-paper":
         model, config = "lrnn", config_class("lrnn")(**preset("paper", "lrnn")["model"])
     else:
-        model, _, own = name.partition("-")
-        options = {} if own else tuned_for("image", model).options_for(model, None)
+        model = name.removesuffix("-own")
+        options = {} if model != name else tuned_for("image", model).options_for(model, None)
         options = config_class(model)(**options).for_signal((256, 256)).model_dump(exclude_unset=True)
         options.pop(config_class(model).width_key, None)  # the budget sets it
         config = fit_budget(model, options, params, n_inputs=2, n_outputs=1)[0]
@@ -215,20 +216,20 @@ def measure(
 
 def markdown(rows: list[dict[str, object]], limits: dict[str, float]) -> str:
     """Return all rows as a table."""
+    product, copy = limits["gflop_per_s"], limits["gb_per_s"]
     lines = [
-        f"Ceilings: {limits['gflop_per_s']:.0f} GFLOP/s (product), {limits['gb_per_s']:.0f} GB/s (copy).",
+        f"Ceilings: {product:,.0f} GFLOP/s (float32 product), {copy:,.0f} GB/s (copy).",
         "",
-        "| model | way, engine | points | parameters | s per step | µs per point | extra MB | GFLOP/s "
-        "| of ceiling | GB/s | of copies |",
-        "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+        "| model | way, engine | points | s per step | µs per point | extra MB | GFLOP/s | GB/s |",
+        "|---|---|--:|--:|--:|--:|--:|--:|",
     ]
     for r in rows:
         seconds: dict[str, float] = r["seconds"]  # type: ignore[assignment]
         rate, moved = (float(str(r[key])) for key in ("gflop_per_s", "gb_per_s"))
         lines.append(
-            f"| {r['model']} | {r['way']}, {r['engine']} | {r['points']:,} | {r['params']:,} "
-            f"| {seconds['median']:.3g} | {r['us_per_point']} | {r['extra_mb']} | {rate:.1f} "
-            f"| {rate / limits['gflop_per_s']:.0%} | {moved:.1f} | {moved / limits['gb_per_s']:.0%} |"
+            f"| {r['model']} | {r['way']}, {r['engine']} | {r['points']:,} "
+            f"| {seconds['median']:.3g} | {float(str(r['us_per_point'])):.3g} | {r['extra_mb']:,.0f} "
+            f"| {rate:,.0f} ({rate / product:.0%}) | {moved:,.0f} ({moved / copy:.0%}) |"
         )
     return "\n".join(lines) + "\n"
 
@@ -242,7 +243,13 @@ def main() -> None:
     parser.add_argument("--params", type=int, default=200_000)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--row", nargs=3, metavar=("MODEL", "WAY", "POINTS"), help=argparse.SUPPRESS)
+    parser.add_argument("--table", action="store_true", help="write the tables of stored records anew")
     args = parser.parse_args()
+    if args.table:
+        for path in (RESULTS / "speed.json", RESULTS / "speed_cuda.json"):
+            record = json.loads(path.read_text(encoding="utf-8"))
+            path.with_suffix(".md").write_text(markdown(record["rows"], record["ceilings"]), encoding="utf-8")
+        return
     device = torch.device(args.device)
     if args.row:
         name, way, points = args.row

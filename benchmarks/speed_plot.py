@@ -19,8 +19,8 @@ from benchmarks.machine import RESULTS
 
 TARGET = Path(__file__).parent.parent / "docs" / "images" / "speed.png"
 COLOURS = {
-    "lrnn": "#1f6fb4", "lrnn-paper": "#7b4fa8", "siren": "#d1495b", "spder": "#e08e2b", "wire": "#3a8f5c",
-    "kan": "#6b6b6b",
+    "lrnn": "#1f6fb4", "lrnn-own": "#5fb0d9", "lrnn-paper": "#7b4fa8", "siren": "#d1495b",
+    "spder": "#e08e2b", "wire": "#3a8f5c", "kan": "#6b6b6b",
 }  # fmt: skip
 
 

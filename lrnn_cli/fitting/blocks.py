@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
-from torch import Tensor
 
 from lrnn_cli.errors import DeviceError
 from lrnn_cli.fitting.allocator import keep_freed_memory
@@ -24,11 +23,12 @@ CUDA_BLOCK = 2**17
 
 
 def auto_block(batch_points: int, device: torch.device, cores: int) -> int:
-    """Return the points of a block: small enough that every core gets one of a batch.
+    """Return the points of a block: small enough that every core gets one of a batch, all blocks alike.
 
-    On the CPU the largest power of two that is at most the batch divided by the cores, from
+    On the CPU the aim is the largest power of two that is at most the batch divided by the cores, from
     `LEAST_CPU_BLOCK` to `CPU_BLOCK`: two blocks of 512 cost up to 8 % more than one of 1024, which leaves a
-    second core idle (docs/performance.md).
+    second core idle (docs/performance.md). The batch is then cut into equal blocks, as many as come nearest
+    to the aim, none above `CPU_BLOCK`: a small rest would cost nearly what a block costs.
 
     Args:
         batch_points: of a step, in this process.
@@ -39,22 +39,10 @@ def auto_block(batch_points: int, device: torch.device, cores: int) -> int:
     if device.type == "cuda":
         return CUDA_BLOCK
     share = max(1, batch_points // cores)
-    return min(CPU_BLOCK, max(LEAST_CPU_BLOCK, 2 ** (share.bit_length() - 1)))
-
-
-def even_parts(indices: Tensor, block_points: int) -> tuple[Tensor, ...]:
-    """Cut a batch into equal parts, as many as come nearest to blocks of this size.
-
-    A small rest would cost nearly what a block costs.
-
-    Args:
-        indices: (n,).
-        block_points: of a block; a part has at most half as many again.
-
-    Returns:
-        the parts, in order, their numbers of points equal up to one.
-    """
-    return indices.tensor_split(max(1, round(len(indices) / block_points)))
+    aim = max(LEAST_CPU_BLOCK, 2 ** (share.bit_length() - 1))
+    count = -(-batch_points // CPU_BLOCK) if aim >= CPU_BLOCK else max(1, round(batch_points / aim))
+    # points beyond the batch, as for measures over a whole signal, go in blocks of this size, too
+    return -(-batch_points // count) if count > 1 else max(LEAST_CPU_BLOCK, batch_points)
 
 
 class BlockRunner:

@@ -30,7 +30,7 @@ from lrnn_cli.numerics.rows import Rows
 from lrnn_cli.numerics.taylor import field_jet
 from lrnn_cli.objectives.poisson import Problem
 
-BLOCK = 1024  # rows per thread and turn
+BLOCK = 768  # rows per thread and turn; the fewest, 1024, are two blocks
 PER_SAMPLE = 128  # rows of the Jacobian at once
 PER_PASS = 256  # the same for linear layers
 ROUNDING = 1e-14

@@ -19,7 +19,7 @@ from lrnn_cli.fitting.enrichment import Enrichment, SingularFunction
 from lrnn_cli.fitting.linear_features import ProductFeatures, jet_in_blocks
 from lrnn_cli.fitting.separable import AxisBasis, SeparableField
 from lrnn_cli.models.catalog import build, config_class
-from lrnn_cli.models.contract import CoordinateModel, ModelConfig, count_parameters
+from lrnn_cli.models.contract import CoordinateModel, ModelConfig, count_parameters, use_engine
 from lrnn_cli.numerics.jets import Jet
 from lrnn_cli.numerics.taylor import field_jet
 from lrnn_cli.objectives.poisson import Problem, ProblemConfig
@@ -252,9 +252,7 @@ def _network(tensors: dict[str, Tensor], about: dict[str, Any], problem: Problem
         raise CheckpointError("expected weights in float64")
     model.load_state_dict(tensors, assign=True)
     model.requires_grad_(False)
-    use_engine = getattr(model, "use_engine", None)
-    if use_engine is not None:
-        use_engine("reference")  # differentiable by coordinates, in any precision
+    use_engine(model, "reference")  # differentiable by coordinates, in any precision
     shift = float(about.get("shift", 0.0))  # not in files of before
     return NetworkField(problem, name, config, model, float(about["scale"]), shift)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lrnn_cli.errors import FitError
 from lrnn_cli.fitting.backward import BackwardSwitch
-from lrnn_cli.fitting.blocks import BlockRunner, even_parts
+from lrnn_cli.fitting.blocks import BlockRunner
 from lrnn_cli.fitting.device_steps import READ_EVERY, DeviceSteps, suits
 from lrnn_cli.fitting.guard import SMOOTHING, Guard, Verdict
 from lrnn_cli.fitting.least_squares import LARGEST_HEAD, START_RIDGE, solve_head, start_points, training_loss
@@ -280,7 +280,7 @@ class Trainer:
         loss = 0.0
         total: list[Tensor] = []
         mine = indices[self.group.share(len(indices))]
-        for error, gradients in self.runner.map(block, even_parts(mine, self.runner.block_points)):
+        for error, gradients in self.runner.map(block, mine.split(self.runner.block_points)):
             loss += error
             if total:
                 torch._foreach_add_(total, list(gradients))

@@ -33,7 +33,7 @@ from lrnn_cli.fitting.optimizers import DEFAULT, make_optimizer
 from lrnn_cli.fitting.sampling import BatchSampler
 from lrnn_cli.fitting.schedule import rate_factor
 from lrnn_cli.fitting.settings import FitSettings
-from lrnn_cli.models.contract import CoordinateModel
+from lrnn_cli.models.contract import CoordinateModel, use_engine
 from lrnn_cli.objectives.samples import Samples
 
 Listener = Callable[[int, Step], None]
@@ -213,8 +213,7 @@ class _Stack:
         self.on_device = suits(runner, name)
         self.limit = settings.clip_norm
         self.body = copy.deepcopy(first)  # evaluated with one slice of the stack at a time
-        if (setter := getattr(self.body, "use_engine", None)) is not None:
-            setter("reference")
+        use_engine(self.body, "reference")
         model = copy.deepcopy(first)
         # the optimiser comes first: the factors of its rates may depend on the sizes of a single network
         self.optimizer = make_optimizer(name, model, lr, beta2=settings.beta2, on_device=self.on_device)

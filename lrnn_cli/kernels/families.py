@@ -112,7 +112,8 @@ def _bspline_to_third(u: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     value, slope = _bspline(u)
     magnitude = u.abs()
     outer, inner = (2.0 - magnitude).relu_(), (1.0 - magnitude).relu_()
-    third = (4.0 * (inner > 0).to(u.dtype)).sub_((outer > 0).to(u.dtype)).mul_(u.sign())
+    third = (4.0 * (inner > 0).to(u.dtype)).sub_((outer > 0).to(u.dtype))
+    third = torch.where(u < 0, -third, third)
     return value, slope, outer - 4.0 * inner, third
 
 

@@ -2,8 +2,8 @@
 
 A file is compiled once with the C compiler found on the machine (`$CC`, `cc`, `gcc`, `clang`) for this
 processor, and kept in the user's cache folder under a name made of its content, the compiler and the
-processor; without a compiler the tool works with the `fused` engine instead. `native_jets` builds a second
-file in the same way.
+processor; without a compiler the tool works with the `fused` engine instead. `native_jets` and
+`native_nadam` build their files in the same way.
 """
 
 import ctypes

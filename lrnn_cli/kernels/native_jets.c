@@ -8,7 +8,7 @@
  *
  * Shapes: n points, D factors, R neurons, M components per factor, m coordinates; z is (n, D, R), so that the lanes of a vector
  * register are neighbouring neurons. One call works on one thread. Elementary functions are branch-free; their errors for
- * |x| <= 1e4 are below 4e-15 relative to max(|value|, 1) (tests/kernels/test_native.py); the polynomials interpolate at
+ * |x| <= 1e4 are below 4e-15 relative to max(|value|, 1) (tests/kernels/test_jets.py); the polynomials interpolate at
  * Chebyshev nodes (absolute errors 2e-17 for sine and cosine, 3e-18 for arctangent before rounding).
  */
 #include <string.h>

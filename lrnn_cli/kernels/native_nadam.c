@@ -2,11 +2,13 @@
  *
  *   m <- m + (1 - beta1) (g - m),   v <- beta2 v + (1 - beta2) g^2,
  *   p <- p - (by_gradient g + by_moment m) / ((v / correction2)^(1/2) + eps)
+ *
+ * constants: beta2, 1 - beta1, 1 - beta2, correction2, eps, by_gradient, by_moment.
  */
 void lrnn_nadam(long n, const float *constants, const float *restrict g, float *restrict p, float *restrict m,
                 float *restrict v) {
-    const float keep1 = constants[0], keep2 = constants[1], correction2 = constants[2], eps = constants[3];
-    const float by_gradient = constants[4], by_moment = constants[5], take1 = 1.0f - keep1, take2 = constants[6];
+    const float keep2 = constants[0], take1 = constants[1], take2 = constants[2], correction2 = constants[3];
+    const float eps = constants[4], by_gradient = constants[5], by_moment = constants[6];
     for (long k = 0; k < n; k++) {
         float first = m[k] + take1 * (g[k] - m[k]), second = keep2 * v[k] + take2 * g[k] * g[k];
         m[k] = first;

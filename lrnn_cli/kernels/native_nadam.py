@@ -11,13 +11,16 @@ SOURCE = Path(__file__).with_name("native_nadam.c")
 
 
 def load() -> ctypes.CDLL | None:
-    """Compile if needed (0.2 s, once per machine) and load the kernel; None where it cannot be had."""
+    """Compile if needed (some tenth of a second) and load the kernel; None where it cannot be had."""
     return native.load(SOURCE)
 
 
 def supports(*tensors: Tensor) -> bool:
-    """Tell whether the kernel takes these: float32 on the CPU, without gaps."""
-    return all(native.is_float_on_cpu(t.dtype, t.device) and t.is_contiguous() for t in tensors)
+    """Tell whether the kernel takes these: of one shape, float32 on the CPU, without gaps."""
+    return all(
+        native.is_float_on_cpu(t.dtype, t.device) and t.is_contiguous() and t.shape == tensors[0].shape
+        for t in tensors
+    )
 
 
 def update_(
@@ -45,7 +48,8 @@ def update_(
         by_gradient: rate of g.
         by_moment: rate of m.
     """
-    constants = (*betas, correction2, eps, by_gradient, by_moment, 1.0 - betas[1])
+    beta1, beta2 = betas
+    constants = (beta2, 1.0 - beta1, 1.0 - beta2, correction2, eps, by_gradient, by_moment)
     library.lrnn_nadam(
         ctypes.c_long(weight.numel()),
         (ctypes.c_float * len(constants))(*constants),

@@ -139,8 +139,13 @@ def execute_solution(
 
 
 def run_key(settings: dict[str, Any]) -> str:
-    """Return the digest of all that decides the result; the number of threads does not."""
-    solve = {name: value for name, value in settings.get("solve", {}).items() if name != "threads"}
+    """Return the digest of all that decides the result; threads do not, nor an engine left open."""
+    idle = (("engine", "auto"),)
+    solve = {
+        name: value
+        for name, value in settings.get("solve", {}).items()
+        if name != "threads" and (name, value) not in idle
+    }
     return provenance.config_digest({**settings, "solve": solve})
 
 

@@ -1,4 +1,4 @@
-"""Compiling the kernel of the product layer before the first run, so that no run pays for it.
+"""Compiling the kernels of product layers before the first run, so that no run pays for it.
 
 A run that finds no compiled kernel either compiles it, seconds that the others do not have, or is too short
 to pay for that and works with another engine than the runs after it.
@@ -8,23 +8,29 @@ from collections.abc import Iterable
 
 from lrnn_cli.studies.jobs import Job
 
+EQUATIONS = "solve-poisson"
+
 
 def warm_kernel(jobs: Iterable[Job]) -> bool:
-    """Compile the kernel when one of the jobs may use it and it is not there yet.
+    """Compile what the jobs may use and is not there yet: for equations another file than for signals.
 
     Args:
         jobs: what is about to be run on this machine.
 
     Returns:
-        whether it was compiled now; without a compiler, or when compiling fails, the runs use another engine.
+        whether anything was compiled now; without a compiler, or when compiling fails, the runs use another
+        engine.
     """
-    if not any(_has_product_layer(name) for name in {job.model for job in jobs}):
+    tasks = {job.task for job in jobs if _has_product_layer(job.model)}
+    if not tasks:
         return False
-    from lrnn_cli.kernels import native
+    from lrnn_cli.kernels import native, native_jets, native_nadam
 
-    if native.is_built():
-        return False
-    return native.load() is not None
+    wanted = {native_jets.SOURCE} if EQUATIONS in tasks else set()
+    if tasks - {EQUATIONS}:
+        wanted |= {native.SOURCE, native_nadam.SOURCE}
+    missing = sorted(source for source in wanted if not native.is_built(source))
+    return any([native.load(source) is not None for source in missing])
 
 
 def _has_product_layer(model: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -95,7 +96,8 @@ class PoissonTask:
             given = ", ".join([*settings.options, *(["--lr"] if settings.lr else [])])
             self.notes.append(f"{given}: for training, so solved by adam; --solver chooses another")
         self.model = self._model()
-        self.engine = self._engine()
+        if settings.engine not in (None, "auto"):
+            _ = self.engine  # what is wrong with it is told at once
         if len(self.enrichment) and not settings.enrich:
             self.enrichment = Enrichment()
             self.notes.append("enrichment is off: expect an error around 1e-2")
@@ -157,8 +159,9 @@ class PoissonTask:
             self.notes.append(note)
         return name, config
 
-    def _engine(self) -> Engine:
-        """Choose the engine of the product layers' values, gradients and Laplacians.
+    @cached_property
+    def engine(self) -> Engine:
+        """The engine of the product layers' values, gradients and Laplacians.
 
         Returns:
             the engine and the reason; `torch` where there are no such layers.
@@ -173,6 +176,8 @@ class PoissonTask:
             if asked not in (None, "auto"):
                 raise ConfigError(f"--engine {asked}: {reason}; leave it out")
             return Engine("torch", reason)
+        if self.solver == "lm" and asked in (None, "auto"):
+            return Engine("reference", "the Jacobian by rows takes it")
         time_s, steps = self.settings.time_s, self.settings.steps
         long_run = time_s >= LONG_RUN_S if time_s else steps is None or steps >= LONG_RUN_STEPS
         return choose_engine(

@@ -175,16 +175,18 @@ def test_the_table():
 
 
 def test_costs_are_shared_by_rows_of_the_same_work(monkeypatch):
-    seconds = iter(range(1000))
-    monkeypatch.setattr(ablate_costs, "cost", lambda row, signal: (solved(row), 1.0 + next(seconds)))
+    def one_round(rows, signal):
+        return {name: (float(solved(row)), 1.0 + k) for k, (name, row) in enumerate(rows.items())}
+
+    monkeypatch.setattr(ablate_costs, "one_round", one_round)
     solved = ablate_costs.solves_at_start
     found = ablate_costs.costs()
     assert list(found) == list(ROWS)
     assert found["rate x 2"] == found["default"] == found["omega_first 110"]
+    assert found["default"]["ratio"] == {"median": 1.0, "min": 1.0, "max": 1.0}
     assert found["Adam"] == found["Adam, rate x 0.5"] != found["default"]
-    assert len({each["pass_s"] for each in found.values()}) == len(
-        {ablate_costs.work(r) for r in ROWS.values()}
-    )
+    kinds = {ablate_costs.work(row) for row in ROWS.values()}
+    assert len({each["pass_s"] for each in found.values()}) == len(kinds)
     unsolved = {name for name, each in found.items() if not each["start_s"]}
     assert unsolved == {
         "least squares end", "least squares never", "zero output layer, least squares end",
@@ -194,8 +196,11 @@ def test_costs_are_shared_by_rows_of_the_same_work(monkeypatch):
 def test_the_cost_of_a_pass(monkeypatch):
     monkeypatch.setattr(ablate_training, "SIDE", 12)
     monkeypatch.setattr(ablate_training, "PARAMS", 1500)
-    start, each = ablate_costs.cost({}, ablate_training.picture("camera256"))
-    assert start > 0 and each > 0
+    rows = {"a": {}, "b": {"batch": [9, 18]}}
+    (start, each), (_, other) = ablate_costs.one_round(rows, ablate_training.picture("camera256")).values()
+    assert min(start, each, other) > 0
+    half_passes = list(ablate_costs.laps({"batch": [9]}, ablate_training.picture("camera256")))
+    assert [passes for _, passes in half_passes] == [9 / 144, *[72 / 144] * 7]
 
 
 def fingerprint(name):

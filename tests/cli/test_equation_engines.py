@@ -8,7 +8,9 @@ import pytest
 from lrnn_cli.cli.app import main
 from lrnn_cli.fitting.solve_settings import SolveSettings
 from lrnn_cli.kernels import native, native_jets
+from lrnn_cli.kernels.dispatch import Engine
 from lrnn_cli.objectives.poisson import ProblemConfig
+from lrnn_cli.runs.solve import run_key
 from lrnn_cli.tasks.solve_poisson import PoissonTask
 from tests.conftest import RunLrnn
 
@@ -33,7 +35,7 @@ def test_the_engine_of_product_layers(capsys: pytest.CaptureFixture[str]) -> Non
         code, out, err = run(capsys, *words, *asked, "-o", str(engine))
         assert code == 0, err
         train = json.loads(out)["train"]
-        assert train["engine"] == (engine or train["engine"])
+        assert train["engine"] == engine or (engine is None and train["engine"] in ("fused", "compiled"))
         assert train["engine_reason"]
         losses[engine] = train["loss_final"]
     assert losses["fused"] == pytest.approx(losses["reference"], rel=1e-9)
@@ -51,6 +53,9 @@ def test_a_short_solution_does_not_wait_for_the_compiler(monkeypatch: pytest.Mon
     def chosen(**budget: float) -> str:
         return PoissonTask(problem, SolveSettings(solver="adam", model="lrnn", **budget)).engine.name
 
+    assert PoissonTask(
+        problem, SolveSettings(solver="lm", model="lrnn", options={"depth": 2})
+    ).engine == Engine("reference", "the Jacobian by rows takes it")
     assert [chosen(steps=499), chosen(time_s=19.9), chosen(time_s=19.9, steps=500)] == ["fused"] * 3
     assert [chosen(steps=500), chosen(time_s=20), chosen()] == ["compiled"] * 3
 
@@ -77,3 +82,9 @@ def test_an_engine_that_cannot_be(run_lrnn: RunLrnn, words: list[str], line: str
     done = run_lrnn("solve-poisson", "--problem", "multi-scale", *words)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"lrnn: error: {line}\n"
+
+
+def test_an_engine_left_open_in_two_ways_is_one_run() -> None:
+    tree = {"problem": {"name": "x"}, "solve": {"seed": 0}}
+    assert run_key({**tree, "solve": {"seed": 0, "engine": "auto"}}) == run_key(tree)
+    assert run_key({**tree, "solve": {"seed": 0, "engine": "fused"}}) != run_key(tree)

@@ -194,6 +194,22 @@ def test_any_model_by_any_flag(lrnn: Lrnn, finished: Run) -> None:
     assert record["train"]["engine"] == "torch"
 
 
+def test_engine_and_precision_of_the_backward_pass_are_in_the_record(lrnn: Lrnn, finished: Run) -> None:
+    def train(*flags: object) -> dict[str, Any]:
+        done = lrnn("fit-image", finished.image, *SMALL, *flags, "--json", "-qq", "-o", "run", "--force")
+        found: dict[str, Any] = done.json()["train"]
+        return {key: found[key] for key in found if key.startswith(("engine", "backward"))}
+
+    asked = train("--engine", "fused", "--backward", "bfloat16")
+    reasons = {"engine_reason": "asked for", "backward_reason": "asked for", "backward_full_from_step": None}
+    assert asked == {"engine": "fused", "backward": "bfloat16", **reasons}
+    chosen = train("--engine", "reference")
+    assert chosen["backward"] == "full"
+    assert chosen["backward_reason"] == "engine reference multiplies in full precision only"
+    alone = train()
+    assert alone["engine"] in ("fused", "compiled") and alone["engine_reason"]
+
+
 def test_stdout_can_be_closed_early_and_stderr_silent(lrnn: Lrnn, finished: Run) -> None:
     done = lrnn("fit-image", finished.image, *SMALL, "-o", "run", "-qq")
     assert (done.code, done.err, len(done.out.splitlines())) == (0, "", 1)

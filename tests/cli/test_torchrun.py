@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 from safetensors.torch import load_file
 
@@ -53,6 +55,20 @@ def test_two_processes_are_one_run(lrnn: Lrnn, finished: Run, tmp_path: Path) ->
     assert one.keys() == two.keys()
     for name, expected in one.items():
         torch.testing.assert_close(two[name], expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["fit-audio", "fit-function"])
+def test_the_other_commands_for_several_processes(lrnn: Lrnn, tmp_path: Path, command: str) -> None:
+    soundfile.write(tmp_path / "tone.wav", 0.5 * np.sin(np.arange(2000) / 9.0), 8000)
+    source = tmp_path / "tone.wav" if command == "fit-audio" else "x*exp(-y)"
+    more = () if command == "fit-audio" else ("--dim", 2)
+    done = torchrun(command, source, *more, *FIT, "-o", tmp_path / "two", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    train = json.loads(done.stdout)["train"]
+    alone = lrnn(command, source, *more, *FIT, "-o", tmp_path / "one", "--json").json()["train"]
+    assert (train["processes"], alone["processes"]) == (2, 1)
+    assert train["loss_final"] == pytest.approx(alone["loss_final"], rel=1e-7)
 
 
 @pytest.mark.slow

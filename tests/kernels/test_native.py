@@ -79,6 +79,17 @@ def test_error_of_the_elementary_functions(family):
 
 
 @pytest.mark.parametrize("family", COMPILED)
+def test_error_relative_to_the_value_itself(family):
+    """Where arguments are small and so, of odd functions, values are."""
+    half = np.geomspace(1e-15, 1, 3000).astype(np.float32)
+    x = np.concatenate([half, -half])
+    values, _ = native.probe(native.load(), family, torch.from_numpy(x))
+    expected = np.array([references.FAMILIES[family][0](float(u)) for u in x])
+    error = np.abs(values.numpy() - expected)
+    assert (error <= BOUND * np.abs(expected)).all()
+
+
+@pytest.mark.parametrize("family", COMPILED)
 def test_nan_and_far_arguments(family):
     x = torch.tensor([math.nan, 1e30, -1e30])
     value, slope = native.probe(native.load(), family, x)

@@ -15,34 +15,37 @@ from tests.studies.job_support import PROGRAM, job
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
-    monkeypatch.setattr(native, "is_built", lambda: False)
-    monkeypatch.setattr(native, "load", lambda: found.append("compiled") or object())
+    monkeypatch.setattr(native, "is_built", lambda source: source.name in found)
+    monkeypatch.setattr(native, "load", lambda source: found.append(source.name) or object())
     return found
 
 
-def job_of(model: str) -> Job:
-    return dataclasses.replace(job(1), model=model)
+def job_of(model: str, task: str = "fit-image") -> Job:
+    return dataclasses.replace(job(1), model=model, task=task)
 
 
 def test_a_model_with_product_layers_compiles_once(loads: list[str]) -> None:
     assert warm_kernel([job_of("siren"), job_of("lrnn"), job_of("lrnn")])
-    assert loads == ["compiled"]
+    assert loads == ["native.c", "native_nadam.c"]
+    assert not warm_kernel([job_of("lrnn")])
+    assert loads == ["native.c", "native_nadam.c"]
+
+
+def test_equations_have_a_kernel_of_their_own(loads: list[str]) -> None:
+    assert warm_kernel([job_of("lrnn", "solve-poisson")])
+    assert loads == ["native_jets.c"]
+    assert warm_kernel([job_of("lrnn", "solve-poisson"), job_of("lrnn", "fit-audio")])
+    assert loads == ["native_jets.c", "native.c", "native_nadam.c"]
 
 
 def test_others_and_what_is_no_model_compile_nothing(loads: list[str]) -> None:
-    assert not warm_kernel([job_of("siren"), job_of("fbp"), job_of("spder")])
-    assert loads == []
-
-
-def test_what_is_there_is_not_compiled_again(loads: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native, "is_built", lambda: True)
-    assert not warm_kernel([job_of("lrnn")])
+    assert not warm_kernel([job_of("siren"), job_of("fbp"), job_of("spder", "solve-poisson")])
     assert loads == []
 
 
 def test_without_a_compiler_the_runs_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native, "is_built", lambda: False)
-    monkeypatch.setattr(native, "load", lambda: None)
+    monkeypatch.setattr(native, "is_built", lambda source: False)
+    monkeypatch.setattr(native, "load", lambda source: None)
     assert not warm_kernel([job_of("lrnn")])
 
 
