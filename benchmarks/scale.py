@@ -77,7 +77,18 @@ def main() -> None:
             print(rows[-1], flush=True)
             rows.append({"input": source.name, **run("render", kept, "-o", f"{folder}/{output}", "-qq")})
             print(rows[-1], flush=True)
-    print(save("scale", {"side": args.side, "minutes": args.minutes, "params": args.params, "rows": rows}))
+    print(
+        save(
+            "scale",
+            {
+                "side": args.side,
+                "minutes": args.minutes,
+                "params": args.params,
+                "steps": args.steps,
+                "rows": rows,
+            },
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ CUDA_BLOCK = 2**17
 
 
 def auto_block(batch_points: int, device: torch.device, cores: int) -> int:
-    """Return the points of a block: small enough that every core gets one of a batch, all blocks alike.
+    """Return the points of a block: small enough that every core gets one of a batch, all nearly alike.
 
     On the CPU the aim is the largest power of two that is at most the batch divided by the cores, from
     `LEAST_CPU_BLOCK` to `CPU_BLOCK`: two blocks of 512 cost up to 8 % more than one of 1024, which leaves a

@@ -140,11 +140,10 @@ def execute_solution(
 
 def run_key(settings: dict[str, Any]) -> str:
     """Return the digest of all that decides the result; threads do not, nor an engine left open."""
-    idle = (("engine", "auto"),)
     solve = {
         name: value
         for name, value in settings.get("solve", {}).items()
-        if name != "threads" and (name, value) not in idle
+        if name != "threads" and (name, value) != ("engine", "auto")
     }
     return provenance.config_digest({**settings, "solve": solve})
 
