@@ -11,6 +11,7 @@ import errno
 import os
 import re
 import sys
+import time
 import traceback
 from dataclasses import dataclass
 from enum import IntEnum
@@ -96,6 +97,9 @@ def classify(error: BaseException) -> Failure:
     return _memory(error) or _system(error) or _missing_extra(error) or _internal(error)
 
 
+PATIENCE_S = 5.0  # torchrun ends this process as soon as process 0 has failed
+
+
 def report(error: BaseException, *, verbose: bool = False, stderr: TextIO | None = None) -> int:
     """Writes the one line that `error` deserves.
 
@@ -110,7 +114,9 @@ def report(error: BaseException, *, verbose: bool = False, stderr: TextIO | None
     failure = classify(error)
     rank = _rank()
     if rank and failure.code not in (ExitCode.DEVICE, ExitCode.INTERNAL):
-        return failure.code  # process 0 of this run meets the same and says it
+        # process 0 of this run meets the same and says it, unless torchrun ends it for our exit before it can
+        time.sleep(PATIENCE_S)
+        return failure.code
     name = f"lrnn (process {rank})" if rank else "lrnn"
     text = f"{name}: {failure.label}: {one_line(failure.message)}\n" if failure.message else ""
     if verbose and failure.code not in (ExitCode.BROKEN_PIPE, ExitCode.INTERRUPTED, ExitCode.TERMINATED):

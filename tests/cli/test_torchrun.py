@@ -36,7 +36,7 @@ def torchrun(*args: object, cwd: Path) -> "subprocess.CompletedProcess[str]":
 
 def ours(done: "subprocess.CompletedProcess[str]") -> list[str]:
     """The lines of stderr that the program wrote, without those of torchrun."""
-    return re.findall(r"^lrnn.*", done.stderr, re.MULTILINE)
+    return re.findall(r"^lrnn(?: \(process \d+\))?: .*", done.stderr, re.MULTILINE)
 
 
 def test_two_processes_are_one_run(lrnn: Lrnn, finished: Run, tmp_path: Path) -> None:
