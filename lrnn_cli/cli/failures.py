@@ -37,6 +37,10 @@ class ExitCode(IntEnum):
     TERMINATED = 143
 
 
+ENDED = (ExitCode.BROKEN_PIPE, ExitCode.INTERRUPTED, ExitCode.TERMINATED)  # from outside: no fault of the run
+PATIENCE_S = 5.0  # torchrun ends a process sooner, as soon as process 0 has failed
+
+
 EXIT_CODES = (
     "Exit codes: 0 ok, 1 internal error, 2 usage or configuration, 3 input or output file, "
     "4 device or memory, 5 the fit diverged, 6 a batch ended with failures, "
@@ -97,9 +101,6 @@ def classify(error: BaseException) -> Failure:
     return _memory(error) or _system(error) or _missing_extra(error) or _internal(error)
 
 
-PATIENCE_S = 5.0  # torchrun ends this process as soon as process 0 has failed
-
-
 def report(error: BaseException, *, verbose: bool = False, stderr: TextIO | None = None) -> int:
     """Writes the one line that `error` deserves.
 
@@ -114,12 +115,12 @@ def report(error: BaseException, *, verbose: bool = False, stderr: TextIO | None
     failure = classify(error)
     rank = _rank()
     if rank and failure.code not in (ExitCode.DEVICE, ExitCode.INTERNAL):
-        # process 0 of this run meets the same and says it, unless torchrun ends it for our exit before it can
-        time.sleep(PATIENCE_S)
+        if failure.code not in ENDED:
+            time.sleep(PATIENCE_S)  # process 0 meets the same and says it; torchrun would end it for our exit
         return failure.code
     name = f"lrnn (process {rank})" if rank else "lrnn"
     text = f"{name}: {failure.label}: {one_line(failure.message)}\n" if failure.message else ""
-    if verbose and failure.code not in (ExitCode.BROKEN_PIPE, ExitCode.INTERRUPTED, ExitCode.TERMINATED):
+    if verbose and failure.code not in ENDED:
         text = "".join(traceback.format_exception(error)) + text
     stream = stderr or sys.stderr
     try:

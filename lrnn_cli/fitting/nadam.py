@@ -24,7 +24,7 @@ class NAdam(torch.optim.NAdam):
     """`torch.optim.NAdam` without weight decay; float32 on the CPU in machine code, else as torch does it."""
 
     def __init__(self, params: Any, *, lr: float, betas: tuple[float, float]) -> None:
-        """Take groups of weights."""
+        """Take groups of weights; of torch's options those that the kernel knows."""
         super().__init__(params, lr=lr, betas=betas)
 
     @torch.no_grad()

@@ -135,35 +135,39 @@ typedef struct {
     void (*sigma)(const double *, double *);
 } layer;
 
-INLINE void arguments(long lanes, const double *w, const double *z, const double *c, double *restrict u) {
-    for (long l = 0; l < lanes; l++) u[l] = w[l] * z[l] + c[l];
-    for (long l = lanes; l < LANES; l++) u[l] = 0.0;
+/* Factor j and its first and second derivatives by z; value and derivatives of sigma go to y, `stride` numbers between components. */
+INLINE void factors(long lanes, const layer *s, long j, long first, const double *z, double *restrict y, long stride,
+                    double *restrict f, double *restrict f1, double *restrict f2) {
+    const double *zj = z + j * s->R;
+    for (long l = 0; l < lanes; l++) f[l] = f1[l] = f2[l] = 0.0;
+    for (long k = 0; k < s->M; k++, y += stride) {
+        long at = (k * s->D + j) * s->R + first;
+        const double *a = s->a + at, *w = s->w + at, *c = s->c + at;
+        double u[LANES];
+        for (long l = 0; l < lanes; l++) u[l] = w[l] * zj[l] + c[l];
+        for (long l = lanes; l < LANES; l++) u[l] = 0.0;
+        s->sigma(u, y);
+        for (long l = 0; l < lanes; l++) {
+            f[l] += a[l] * (y[l] - s->centre);
+            f1[l] += a[l] * w[l] * y[LANES + l];
+            f2[l] += a[l] * w[l] * w[l] * y[2 * LANES + l];
+        }
+    }
+    for (long l = 0; l < lanes; l++) { f[l] = s->one + s->gamma * f[l]; f1[l] *= s->gamma; f2[l] *= s->gamma; }
 }
 
 /* Lanes of one point. p, q: product so far and its Laplacian; P (m, LANES): its gradient. */
 INLINE void forward_lanes(long lanes, const layer *s, long first, const double *z, const double *gz,
                           const double *lz, double *value, double *gradient, long axis, double *laplacian,
                           double *restrict P) {
-    double p[LANES], q[LANES];
+    double p[LANES], q[LANES], acts[4 * LANES];
     for (long l = 0; l < lanes; l++) { p[l] = 1.0; q[l] = 0.0; }
     for (long k = 0; k < s->m * LANES; k++) P[k] = 0.0;
     for (long j = 0; j < s->D; j++) {
-        const double *zj = z + j * s->R, *second = lz + j * s->R;
+        const double *second = lz + j * s->R;
         double f[LANES], f1[LANES], f2[LANES], squared[LANES], cross[LANES];
-        for (long l = 0; l < lanes; l++) f[l] = f1[l] = f2[l] = squared[l] = cross[l] = 0.0;
-        for (long k = 0; k < s->M; k++) {
-            long at = (k * s->D + j) * s->R + first;
-            const double *a = s->a + at, *w = s->w + at, *c = s->c + at;
-            double u[LANES], y[4 * LANES];
-            arguments(lanes, w, zj, c, u);
-            s->sigma(u, y);
-            for (long l = 0; l < lanes; l++) {
-                f[l] += a[l] * (y[l] - s->centre);
-                f1[l] += a[l] * w[l] * y[LANES + l];
-                f2[l] += a[l] * w[l] * w[l] * y[2 * LANES + l];
-            }
-        }
-        for (long l = 0; l < lanes; l++) { f[l] = s->one + s->gamma * f[l]; f1[l] *= s->gamma; f2[l] *= s->gamma; }
+        for (long l = 0; l < lanes; l++) squared[l] = cross[l] = 0.0;
+        factors(lanes, s, j, first, z, acts, 0, f, f1, f2);
         for (long i = 0; i < s->m; i++) {
             const double *g = gz + i * s->gz_axis + j * s->R;
             double *restrict Pi = P + i * LANES;
@@ -197,24 +201,11 @@ INLINE void backward_lanes(long lanes, const layer *s, long first, double *restr
     for (long i = 0; i < m; i++)
         for (long l = 0; l < lanes; l++) { scratch[grad + i * LANES + l] = 0.0; A[i * LANES + l] = by_gradient[i * axis + l]; }
     for (long j = 0; j < s->D; j++) {
-        const double *zj = z + j * s->R, *second = lz + j * s->R;
+        const double *second = lz + j * s->R;
         double *restrict kept = scratch + j * size;
         double f[LANES], f1[LANES], f2[LANES], squared[LANES], cross[LANES];
-        for (long l = 0; l < lanes; l++) f[l] = f1[l] = f2[l] = squared[l] = cross[l] = 0.0;
-        for (long k = 0; k < s->M; k++) {
-            long at = (k * s->D + j) * s->R + first;
-            const double *a = s->a + at, *w = s->w + at, *c = s->c + at;
-            double *restrict y = kept + acts + 4 * k * LANES;
-            double u[LANES];
-            arguments(lanes, w, zj, c, u);
-            s->sigma(u, y);
-            for (long l = 0; l < lanes; l++) {
-                f[l] += a[l] * (y[l] - s->centre);
-                f1[l] += a[l] * w[l] * y[LANES + l];
-                f2[l] += a[l] * w[l] * w[l] * y[2 * LANES + l];
-            }
-        }
-        for (long l = 0; l < lanes; l++) { f[l] = s->one + s->gamma * f[l]; f1[l] *= s->gamma; f2[l] *= s->gamma; }
+        for (long l = 0; l < lanes; l++) squared[l] = cross[l] = 0.0;
+        factors(lanes, s, j, first, z, kept + acts, 4 * LANES, f, f1, f2);
         for (long i = 0; i < m; i++) {
             const double *g = gz + i * s->gz_axis + j * s->R, *Pi = kept + grad + i * LANES;
             for (long l = 0; l < lanes; l++) { squared[l] += g[l] * g[l]; cross[l] += Pi[l] * g[l]; }

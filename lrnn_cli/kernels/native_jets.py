@@ -1,4 +1,9 @@
-"""Calling `native_jets.c`, the elementwise part of `fused_jets` in double precision on the CPU."""
+"""Calling `native_jets.c`, the elementwise part of `fused_jets` in double precision on the CPU.
+
+Arguments have the meaning and the shapes of `fused_jets.JetProduct`: z (n, D, R), along (m, n|1, D, R),
+bend (n|1, D, R), components a, w, c (M, D, R) each; value (n, R), gradient (m, n, R) and Laplacian (n, R),
+whose rows are contiguous, with any stride between the axes of the gradient. constants: gamma, offset, centre.
+"""
 
 import ctypes
 from collections.abc import Sequence
@@ -8,9 +13,12 @@ import torch
 from torch import Tensor
 
 from lrnn_cli.kernels import native
+from lrnn_cli.kernels.families import FAMILIES
 
 LANES = 32  # as in native_jets.c
-FAMILY_NUMBERS = {"sin": 0, "spder": 1, "gauss": 3, "tanh": 4, "relu": 5, "bspline": 6}
+# those of `native` with a bounded second derivative, and one more
+FAMILY_NUMBERS = {name: k for name, k in native.FAMILY_NUMBERS.items() if FAMILIES[name].to_third is not None}
+FAMILY_NUMBERS["bspline"] = len(native.FAMILY_NUMBERS)
 SOURCE = Path(__file__).with_name("native_jets.c")
 
 
@@ -48,18 +56,7 @@ def forward(
     family: str,
     constants: Sequence[float],
 ) -> None:
-    """Write value, gradient and Laplacian, with the shapes of `fused_jets.JetProduct.forward`.
-
-    Args:
-        library: from `load`.
-        z: (n, D, R).
-        along: grad z (m, n|1, D, R).
-        bend: Laplacian of z (n|1, D, R).
-        components: a, w, c, (M, D, R) each.
-        out: (n, R), (m, n, R) and (n, R); rows contiguous, any stride between the axes of the gradient.
-        family: name of sigma.
-        constants: gamma, offset, centre.
-    """
+    """Write `out`: value, gradient and Laplacian."""
     scratch = z.new_empty(len(along) * LANES)
     library.lrnn_jets_forward(
         *_inputs(family, z, along, bend, components, out[1].stride(0), constants),
@@ -79,19 +76,7 @@ def backward_(
     family: str,
     constants: Sequence[float],
 ) -> None:
-    """Overwrite z by dz and add to sums, with the shapes of `fused_jets.JetProduct.backward_`.
-
-    Args:
-        library: from `load`.
-        z: (n, D, R).
-        along: grad z (m, n|1, D, R).
-        bend: Laplacian of z (n|1, D, R).
-        components: a, w, c, (M, D, R) each.
-        by: derivatives by value, gradient and Laplacian, as `out` of `forward`.
-        sums: of the shapes of along, bend, a, w and c.
-        family: name of sigma.
-        constants: gamma, offset, centre.
-    """
+    """Overwrite z by dz; add to `sums` the derivatives by along, bend, a, w and c, given those by `out`."""
     rows = z.shape[1] * (6 + 4 * len(components[0]) + len(along)) + len(along)
     scratch = z.new_empty(rows * LANES)
     library.lrnn_jets_backward(

@@ -12,12 +12,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
-from lrnn_cli.models.contract import CoordinateModel
+from lrnn_cli.models.contract import CoordinateModel, use_engine
 
 Span = tuple[int, int]
 
@@ -89,9 +89,7 @@ class Segments(CoordinateModel):
     def use_engine(self, name: str) -> None:
         """Tell the members which engine to use for product layers."""
         for member in self.members:
-            setter = getattr(member, "use_engine", None)
-            if setter is not None:
-                setter(name)
+            use_engine(cast(CoordinateModel, member), name)
 
 
 def _rise(x: Tensor) -> Tensor:

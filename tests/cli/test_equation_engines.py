@@ -1,47 +1,31 @@
 """`--engine` of `lrnn solve-poisson`: what is chosen, that all agree, and what cannot be."""
 
-import json
-from pathlib import Path
-
 import pytest
 
-from lrnn_cli.cli.app import main
 from lrnn_cli.fitting.solve_settings import SolveSettings
 from lrnn_cli.kernels import native, native_jets
 from lrnn_cli.kernels.dispatch import Engine
 from lrnn_cli.objectives.poisson import ProblemConfig
 from lrnn_cli.runs.solve import run_key
 from lrnn_cli.tasks.solve_poisson import PoissonTask
+from tests.cli.conftest import Lrnn
 from tests.conftest import RunLrnn
 
 
-@pytest.fixture(autouse=True)
-def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
-def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
-    code = main(["solve-poisson", *args])
-    out, err = capsys.readouterr()
-    return code, out, err
-
-
-def test_the_engine_of_product_layers(capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["--manufacture", "x*(1-x)*y*(1-y)*exp(x)", "--grid", "11", "--threads", "1", "--json"]
-    words += ["--model", "lrnn", "--params", "120", "--steps", "12", "--solver", "adam"]
+def test_the_engine_of_product_layers(lrnn: Lrnn) -> None:
+    words = ["--manufacture", "x*(1-x)*y*(1-y)*exp(x)", "--grid", "11", "--threads", "1", "--json", "-qq"]
+    adam = ["--model", "lrnn", "--params", "120", "--steps", "12", "--solver", "adam"]
     losses = {}
     for engine in ("reference", "fused", None):
         asked = [] if engine is None else ["--engine", engine]
-        code, out, err = run(capsys, *words, *asked, "-o", str(engine))
-        assert code == 0, err
-        train = json.loads(out)["train"]
+        train = lrnn("solve-poisson", *words, *adam, *asked, "-o", engine or "auto").json()["train"]
         assert train["engine"] == engine or (engine is None and train["engine"] in ("fused", "compiled"))
         assert train["engine_reason"]
         losses[engine] = train["loss_final"]
     assert losses["fused"] == pytest.approx(losses["reference"], rel=1e-9)
     assert losses[None] == pytest.approx(losses["reference"], rel=1e-9)
-    code, out, _ = run(capsys, *words[:6], "--json", "-o", "own")
-    assert json.loads(out)["train"]["engine_reason"] == "closed forms of the solver's own"
+    own = lrnn("solve-poisson", *words, "-o", "own").json()["train"]
+    assert own["engine_reason"] == "closed forms of the solver's own"
 
 
 def test_a_short_solution_does_not_wait_for_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:

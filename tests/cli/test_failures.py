@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import signal
 import subprocess
 import sys
 
@@ -271,3 +272,18 @@ sys.stdout = Full()
     assert done.stderr.startswith("lrnn: error: cannot write")
     assert done.stderr.endswith(": No space left on device\n")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "waits"), [(ConfigError("--lr: below 0"), True), (Interrupted(signal.SIGINT), False)]
+)
+def test_another_process_lets_the_first_one_speak(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException, waits: bool
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(failures, "_rank", lambda: 1)
+    monkeypatch.setattr(failures.time, "sleep", pauses.append)
+    stderr = io.StringIO()
+    failures.report(error, stderr=stderr)
+    assert pauses == [failures.PATIENCE_S] * waits
+    assert stderr.getvalue() == ""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from lrnn_cli.kernels import dispatch, triton
 from lrnn_cli.kernels.families import FAMILIES
 from lrnn_cli.kernels.layer_norm import layer_norm
-from tests.kernels.support import FAMILY, INPUTS, draw, plant_zeros, value_and_gradients
+from tests.kernels.support import FAMILY, INPUTS, bytes_saved, draw, plant_zeros, value_and_gradients
 from tests.kernels.test_engines import agree
 from tests.kernels.test_layer_norm import agree as norms_agree
 
@@ -200,13 +200,5 @@ def test_one_derivative_only():
 
 def test_only_the_inputs_are_kept_for_the_backward_pass():
     inputs = draw(100, 2, 8, 16, 1, seed=0, dtype=torch.float32)
-    kept = 0
-
-    def count(t):
-        nonlocal kept
-        kept += t.numel() * t.element_size()
-        return t
-
-    with torch.autograd.graph.saved_tensors_hooks(count, lambda t: t):
-        dispatch.product_layer(*inputs, family="spder", engine="triton", **SIGMA)
+    kept = bytes_saved(lambda: dispatch.product_layer(*inputs, family="spder", engine="triton", **SIGMA))
     assert kept == 4 * sum(t.numel() for t in inputs)

@@ -38,3 +38,17 @@ def value_and_gradients(inputs, upstream, engine, **constants):
     """phi, and the gradients of <phi, upstream> by all inputs."""
     phi = dispatch.product_layer(*inputs, engine=engine, **constants)
     return phi.detach(), torch.autograd.grad(phi, inputs, upstream)
+
+
+def bytes_saved(call):
+    """Bytes that autograd keeps for the backward pass of what a function computes."""
+    kept = 0
+
+    def count(t):
+        nonlocal kept
+        kept += t.numel() * t.element_size()
+        return t
+
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda t: t):
+        call()
+    return kept

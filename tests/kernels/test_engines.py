@@ -10,6 +10,7 @@ from lrnn_cli.kernels.families import FAMILIES
 from tests.kernels.support import (
     FAMILY,
     INPUTS,
+    bytes_saved,
     compiled_engine,
     draw,
     plant_zeros,
@@ -173,16 +174,8 @@ def test_one_derivative_only():
 
 def bytes_kept(engine, n):
     inputs = draw(n, 2, 8, 16, 1, seed=0, dtype=torch.float32)
-    kept = 0
-
-    def count(t):
-        nonlocal kept
-        kept += t.numel() * t.element_size()
-        return t
-
-    with torch.autograd.graph.saved_tensors_hooks(count, lambda t: t):
-        dispatch.product_layer(*inputs, family="spder", gamma=0.4, offset=1.0, centre=0.0, engine=engine)
-    return kept
+    constants = {"family": "spder", "gamma": 0.4, "offset": 1.0, "centre": 0.0}
+    return bytes_saved(lambda: dispatch.product_layer(*inputs, engine=engine, **constants))
 
 
 @pytest.mark.parametrize("engine", ENGINES)

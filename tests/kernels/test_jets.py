@@ -11,7 +11,7 @@ from lrnn_cli.kernels import dispatch, fused_jets, native, native_jets
 from lrnn_cli.kernels.families import FAMILIES
 from lrnn_cli.numerics.jets import nested
 from lrnn_cli.numerics.taylor import Taylor, lift
-from tests.kernels.support import ZERO_PHASE, compiled_engine, draw
+from tests.kernels.support import ZERO_PHASE, bytes_saved, compiled_engine, draw
 
 ENGINES = ["fused", *compiled_engine()]
 SMOOTH = sorted(name for name, family in FAMILIES.items() if family.to_third is not None)
@@ -229,16 +229,7 @@ def test_a_family_without_second_derivative_is_left_to_the_reference():
 def bytes_kept(engine, n):
     x, _ = inputs_of(n, 2, 2, seed=0)
     weights = weights_of(2, 8, 16, 1, seed=0)
-    kept = 0
-
-    def count(t):
-        nonlocal kept
-        kept += t.numel() * t.element_size()
-        return t
-
-    with torch.autograd.graph.saved_tensors_hooks(count, lambda t: t):
-        dispatch.product_layer(x, *weights, engine=engine, **CONSTANTS)
-    return kept
+    return bytes_saved(lambda: dispatch.product_layer(x, *weights, engine=engine, **CONSTANTS))
 
 
 @pytest.mark.parametrize("engine", ENGINES)
