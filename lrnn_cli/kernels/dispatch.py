@@ -6,7 +6,8 @@ compiled   the same with the elementwise part in machine code, float32 on the CP
 triton     kernels for NVIDIA GPUs, float32 (`triton.py`)
 
 Equations ask for the gradient and the Laplacian of a layer, too: with a `Taylor` in the place of the points,
-`fused` and `compiled` mean the operator of `fused_jets.py`, the latter in float64 (`native_jets.c`).
+`fused`, `compiled` and `triton` mean the operator of `fused_jets.py`, the latter two in float64
+(`native_jets.c`, `triton_jets.py`).
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from lrnn_cli.errors import ConfigError
-from lrnn_cli.kernels import fused, fused_jets, native, native_jets, reference, triton
+from lrnn_cli.kernels import fused, fused_jets, native, native_jets, reference, triton, triton_jets
 from lrnn_cli.kernels.families import FAMILIES
 from lrnn_cli.kernels.precision import Precision
 from lrnn_cli.numerics.taylor import Taylor
@@ -91,8 +92,8 @@ def _name(dtype: torch.dtype) -> str:
 def _choose_triton(
     asked: str, family: str, dtype: torch.dtype, device: torch.device, laplacian: bool
 ) -> Engine:
-    no_jets = "the Triton kernels have no Laplacian"
-    obstacle = no_jets if laplacian else triton.obstacle(family, dtype, device)
+    kernels = triton_jets if laplacian else triton
+    obstacle = kernels.obstacle(family, dtype, device)
     if obstacle is None:
         return Engine("triton", "asked for" if asked == "triton" else f"Triton kernels on {device.type}")
     if asked == "triton":
@@ -155,7 +156,9 @@ def _product_layer_jets(
     family = constants["family"]
     if engine == "reference" or FAMILIES[family].to_third is None:
         return reference.product_layer(x, *weights, **constants)  # type: ignore[arg-type, return-value]
-    compiled = engine == "compiled" and native_jets.supports(family, x.value.dtype, x.value.device)
-    product = fused_jets.JetProduct(**constants, library=native_jets.load() if compiled else None)
+    modules: dict[str, fused_jets.Elementwise] = {"compiled": native_jets, "triton": triton_jets}
+    code = modules.get(engine)
+    known = code is not None and code.supports(family, x.value.dtype, x.value.device)
+    product = fused_jets.JetProduct(**constants, code=code if known else None)
     parts = (x.value, x.gradient, x.laplacian)
     return Taylor(*fused_jets.product_layer_jets(parts, *weights, product=product))

@@ -16,38 +16,59 @@ same steps back. With k_0, k_1, k_2 the derivatives by g, g', g'' it then has, p
     da_m = sum_n (k_0 (sigma - centre) + k_1 w_m sigma' + k_2 w_m^2 sigma'').
 
 Only the layer's inputs are kept; both passes go through the points in blocks that stay in cache. All that is
-elementwise runs in machine code (`native_jets.c`) in double precision on the CPU where there is a compiler,
-else in tensor code. What is the same at all points, as the gradient of scaled coordinates is, may be given
-expanded: one row of it is worked on.
+elementwise runs, in double precision, in machine code on the CPU where there is a compiler
+(`native_jets.c`), in Triton kernels on a GPU (`triton_jets_code.py`), else in tensor code. What is the same
+at all points, as the gradient of scaled coordinates is, may be given expanded: one row of it is worked on.
 
 Shapes: n points, d inputs, D factors, R neurons, M components, m coordinates; what has one row in place of n
 is written (n|1).
 """
 
-import ctypes
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from lrnn_cli.kernels import native_jets
 from lrnn_cli.kernels.families import FAMILIES
 
-# Of one (block, D, R) tensor. Tensor code has some ten of them in use at once; machine code passes once.
-BLOCK_BYTES = {"tensors": 2**19, "machine code": 2**20}
+# Of one (block, D, R) tensor of tensor code, which has some ten of them in use at once: they stay in cache on
+# a CPU; a GPU wants many points at a time.
+BLOCK_BYTES = {"cpu": 2**19, "cuda": 2**27}
+
+
+class Elementwise(Protocol):
+    """A module that has the elementwise part: `native_jets`, `triton_jets`."""
+
+    BLOCK_BYTES: int
+
+    def supports(self, family: str, dtype: torch.dtype, device: torch.device) -> bool:
+        """Tell whether it has this family, precision and device."""
+
+    def forward(
+        self, z: Tensor, along: Tensor, bend: Tensor, components: list[Tensor], out: list[Tensor],
+        *, family: str, constants: Sequence[float],
+    ) -> None:  # fmt: skip
+        """Write value, gradient and Laplacian as `JetProduct.forward` does."""
+
+    def backward_(
+        self, z: Tensor, along: Tensor, bend: Tensor, components: list[Tensor], by: list[Tensor],
+        sums: list[Tensor], *, family: str, constants: Sequence[float],
+    ) -> None:  # fmt: skip
+        """Overwrite z and add to sums as `JetProduct.backward_` does."""
 
 
 @dataclass(frozen=True)
 class JetProduct:
-    """What the operator needs besides tensors: sigma, the constants of the formula, the compiled kernel."""
+    """What the operator needs besides tensors: sigma, the constants of the formula, what has the kernels."""
 
     family: str
     gamma: float
     offset: float
     centre: float
-    library: ctypes.CDLL | None
+    code: Elementwise | None
 
     def forward(
         self, z: Tensor, along: Tensor, bend: Tensor, components: list[Tensor], out: list[Tensor]
@@ -61,8 +82,8 @@ class JetProduct:
             components: a, w, c, (M, D, R) each.
             out: the three results.
         """
-        if self.library is not None:
-            native_jets.forward(self.library, z, along, bend, components, out, **self._constants())
+        if self.code is not None:
+            self.code.forward(z, along, bend, components, out, family=self.family, constants=self.constants)
             return
         value, gradient, laplacian = out
         value.fill_(1.0)
@@ -93,8 +114,10 @@ class JetProduct:
             by: derivatives by the value (n, R), the gradient (m, n, R) and the Laplacian (n, R).
             sums: of the shapes of `along`, `bend` and the components; what has one row, a sum over points.
         """
-        if self.library is not None:
-            native_jets.backward_(self.library, z, along, bend, components, by, sums, **self._constants())
+        if self.code is not None:
+            self.code.backward_(
+                z, along, bend, components, by, sums, family=self.family, constants=self.constants
+            )
             return
         factors, acts = self._factors(z, components)
         k0, k1, k2 = (
@@ -115,11 +138,13 @@ class JetProduct:
 
     def block_points(self, weight: Tensor) -> int:
         """Return how many points to work on at once, for W of shape (D, R, d)."""
-        size = BLOCK_BYTES["tensors" if self.library is None else "machine code"]
+        size = BLOCK_BYTES[weight.device.type] if self.code is None else self.code.BLOCK_BYTES
         return max(16, size // (weight[..., 0].numel() * weight.element_size()))
 
-    def _constants(self) -> dict[str, Any]:
-        return {"family": self.family, "constants": (self.gamma, self.offset, self.centre)}
+    @property
+    def constants(self) -> tuple[float, float, float]:
+        """Gamma, offset and centre."""
+        return self.gamma, self.offset, self.centre
 
     def _factors(self, z: Tensor, components: list[Tensor]) -> tuple[list[Tensor], list[list[Tensor]]]:
         """Return f, f', f'' (n, D, R), and per component sigma - centre and its three derivatives."""
@@ -294,7 +319,7 @@ def product_layer_jets(
         amplitude: a, (M, D, R).
         frequency: w, (M, D, R).
         phase: c, (M, D, R).
-        product: sigma, gamma, offset and the compiled kernel, from `dispatch`.
+        product: sigma, gamma, offset and what has the kernels, from `dispatch`.
 
     Returns:
         phi (n, R), its gradient (m, n, R) and its Laplacian (n, R).

@@ -16,6 +16,7 @@ from lrnn_cli.kernels import native
 from lrnn_cli.kernels.families import FAMILIES
 
 LANES = 32  # as in native_jets.c
+BLOCK_BYTES = 2**20  # of one (block, D, R) tensor: one pass
 # those of `native` with a bounded second derivative, and one more
 FAMILY_NUMBERS = {name: k for name, k in native.FAMILY_NUMBERS.items() if FAMILIES[name].to_third is not None}
 FAMILY_NUMBERS["bspline"] = len(native.FAMILY_NUMBERS)
@@ -25,6 +26,12 @@ SOURCE = Path(__file__).with_name("native_jets.c")
 def load() -> ctypes.CDLL | None:
     """Compile if needed and load the kernel; None where it cannot be had."""
     return native.load(SOURCE)
+
+
+def _library() -> ctypes.CDLL:
+    library = load()
+    assert library is not None  # `dispatch` asked before
+    return library
 
 
 def supports(family: str, dtype: torch.dtype, device: torch.device) -> bool:
@@ -46,7 +53,6 @@ def _inputs(
 
 
 def forward(
-    library: ctypes.CDLL,
     z: Tensor,
     along: Tensor,
     bend: Tensor,
@@ -58,14 +64,13 @@ def forward(
 ) -> None:
     """Write `out`: value, gradient and Laplacian."""
     scratch = z.new_empty(len(along) * LANES)
-    library.lrnn_jets_forward(
+    _library().lrnn_jets_forward(
         *_inputs(family, z, along, bend, components, out[1].stride(0), constants),
         *map(native.pointer, (*out, scratch)),
     )
 
 
 def backward_(
-    library: ctypes.CDLL,
     z: Tensor,
     along: Tensor,
     bend: Tensor,
@@ -79,18 +84,18 @@ def backward_(
     """Overwrite z by dz; add to `sums` the derivatives by along, bend, a, w and c, given those by `out`."""
     rows = z.shape[1] * (6 + 4 * len(components[0]) + len(along)) + len(along)
     scratch = z.new_empty(rows * LANES)
-    library.lrnn_jets_backward(
+    _library().lrnn_jets_backward(
         *_inputs(family, z, along, bend, components, by[1].stride(0), constants),
         *map(native.pointer, (*by, *sums, scratch)),
     )
 
 
-def probe(library: ctypes.CDLL, family: str, x: Tensor) -> Tensor:
+def probe(family: str, x: Tensor) -> Tensor:
     """Return sigma and its three derivatives at x (n,), (4, n), as the kernel computes them."""
     parts = []
     for part in x.split(LANES):
         lanes, y = x.new_zeros(LANES), x.new_empty(4, LANES)
         lanes[: len(part)] = part
-        library.lrnn_jets_probe(FAMILY_NUMBERS[family], *map(native.pointer, (lanes, y)))
+        _library().lrnn_jets_probe(FAMILY_NUMBERS[family], *map(native.pointer, (lanes, y)))
         parts.append(y[:, : len(part)])
     return torch.cat(parts, 1)

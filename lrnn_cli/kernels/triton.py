@@ -9,9 +9,10 @@ they are tested; that is slow and for tests only.
 """
 
 import contextlib
+import importlib
 import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -45,39 +46,65 @@ def interpreted() -> bool:
 
 def supports(family: str, dtype: torch.dtype, device: torch.device) -> bool:
     """Tell whether the kernels have this family, precision and device."""
-    return family in FAMILIES and dtype == torch.float32 and _is_here(device)
+    return family in FAMILIES and dtype == torch.float32 and is_here(device)
 
 
-def _is_here(device: torch.device) -> bool:
+def is_here(device: torch.device) -> bool:
+    """Tell whether kernels can run on a device: a GPU, or the CPU for the interpreter."""
     return device.type == "cuda" or (device.type == "cpu" and interpreted())
 
 
 def obstacle(family: str, dtype: torch.dtype, device: torch.device) -> str | None:
     """Return why the kernels cannot be used here, in words, None if they can; the first call tries them."""
-    if not (torch.cuda.is_available() if device.type == "cuda" else interpreted()):
-        return "Triton needs an NVIDIA GPU"
+    if (reason := unusable(device)) is not None:
+        return reason
     if not supports(family, dtype, device):
         return f"the Triton kernel has no {family!r} in {str(dtype).removeprefix('torch.')} on {device.type}"
+    return _failure(device)
+
+
+def unusable(device: torch.device) -> str | None:
+    """Return why Triton itself cannot be used on a device, in words, None if it can."""
+    if not (torch.cuda.is_available() if device.type == "cuda" else interpreted()):
+        return "Triton needs an NVIDIA GPU"
     if importlib.util.find_spec("triton") is None:
         return "the package triton is not installed"
     if device.type == "cuda" and (found := torch.cuda.get_device_capability(device)) < OLDEST:
         return f"a GPU of compute capability {found[0]}.{found[1]} is too old for Triton"
-    return _failure(device)
+    return None
 
 
 @lru_cache
 def _failure(device: torch.device) -> str | None:
     """Run tiny layers and a norm on a device; return what is wrong, None when all kernels work."""
+    return failure_of(_trials(device), PROBE_ERROR)
+
+
+Trials = Iterable[tuple[str, list[tuple[Tensor, Tensor]]]]
+
+
+def failure_of(trials: Trials, tolerance: float) -> str | None:
+    """Return what is wrong with kernels, in words, None if nothing is.
+
+    Args:
+        trials: the name of each kernel, and what it computes beside what it should.
+        tolerance: of the differences, relative to the largest number of each tensor.
+
+    Returns:
+        the reason: the first kernel with wrong numbers, or the error with which Triton failed.
+    """
     try:
-        wrong = [name for name, pairs in _trials(device) if not all(_close(*pair) for pair in pairs)]
+        for name, pairs in trials:
+            if not all(_close(*pair, tolerance) for pair in pairs):
+                return f"the Triton kernel of {name} gave wrong numbers on this machine"
     except Exception as error:  # a toolchain fails in more ways than can be listed; the reason is shown
         first = (str(error).splitlines() or [""])[0][:200]
         return f"Triton failed on this machine ({type(error).__name__}: {first})"
-    return f"the Triton kernel of {wrong[0]} gave wrong numbers on this machine" if wrong else None
+    return None
 
 
-def _close(found: Tensor, expected: Tensor) -> bool:
-    return bool((found - expected).abs().max() <= PROBE_ERROR * expected.abs().max().clamp(min=1))
+def _close(found: Tensor, expected: Tensor, tolerance: float) -> bool:
+    return bool((found - expected).abs().max() <= tolerance * expected.abs().max().clamp(min=1))
 
 
 def _trials(device: torch.device) -> Iterator[tuple[str, list[tuple[Tensor, Tensor]]]]:
@@ -105,18 +132,17 @@ def _trials(device: torch.device) -> Iterator[tuple[str, list[tuple[Tensor, Tens
     yield "LayerNorm", [(y, expected.detach()), *zip(found, gradients, strict=True)]
 
 
-def _on(device: torch.device) -> contextlib.AbstractContextManager[Any]:
+def on(device: torch.device) -> contextlib.AbstractContextManager[Any]:
+    """Make a device the current one, which is where Triton launches."""
     return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
 
 
 @lru_cache
-def _kernel(name: str) -> Any:
-    """Return a kernel of `triton_code`, which imports triton, so only when it is needed."""
+def kernel_named(name: str, module: str = "triton_code") -> Any:
+    """Return a kernel of a module of device code, which imports triton, so only when it is needed."""
     # Triton 3.9 warns where this is left open: sums of products may be fused, as compilers for GPUs do
     os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")
-    from lrnn_cli.kernels import triton_code
-
-    return getattr(triton_code, name)
+    return getattr(importlib.import_module(f"lrnn_cli.kernels.{module}"), name)
 
 
 def _launch(kernel: str, tensors: list[Tensor], d: int, components: int, n: int, **meta: Any) -> None:
@@ -124,8 +150,8 @@ def _launch(kernel: str, tensors: list[Tensor], d: int, components: int, n: int,
     tile = TILES[kernel]
     grid = (-(-n // tile["BN"]), -(-n_neurons // tile["BR"]))
     constants = [meta.pop(name) for name in ("gamma", "offset", "centre")]
-    with _on(tensors[0].device):
-        _kernel(kernel)[grid](
+    with on(tensors[0].device):
+        kernel_named(kernel)[grid](
             *tensors, n, d, n_factors, n_neurons, components, *constants,
             FAMILY=meta.pop("family"), FEW=d if d <= NARROW else 0, **meta, **tile,
         )  # fmt: skip
@@ -147,9 +173,9 @@ def split(t: Tensor, *, second: bool) -> Tensor:
     """
     (n, d), padded = t.shape, _padded(t.shape[1])
     parts = t.new_empty(n, 3 * padded)
-    with _on(t.device):
+    with on(t.device):
         grid = (-(-n * padded // SPLIT_BLOCK),)
-        _kernel("split_kernel")[grid](t, parts, n, d, padded, SECOND=second, B=SPLIT_BLOCK)
+        kernel_named("split_kernel")[grid](t, parts, n, d, padded, SECOND=second, B=SPLIT_BLOCK)
     return parts
 
 
@@ -297,15 +323,15 @@ def product_layer(
 
 def can_norm(x: Tensor) -> bool:
     """Tell whether the kernels have LayerNorm for a matrix of this precision, device and width."""
-    return x.dtype == torch.float32 and _is_here(x.device) and x.shape[1] <= WIDEST_NORM
+    return x.dtype == torch.float32 and is_here(x.device) and x.shape[1] <= WIDEST_NORM
 
 
 def norm_forward(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     """Return LayerNorm of the rows of x (n, R), and their mean and 1 / deviation (n, 2)."""
     n, n_neurons = x.shape
     y, moments = torch.empty_like(x), x.new_empty(n, 2)
-    with _on(x.device):
-        _kernel("norm_forward_kernel")[(max(1, -(-n // NORM_ROWS)),)](
+    with on(x.device):
+        kernel_named("norm_forward_kernel")[(max(1, -(-n // NORM_ROWS)),)](
             x, weight, bias, y, moments, n, n_neurons, eps,
             BN=NORM_ROWS, BR=1 << (n_neurons - 1).bit_length(),
         )  # fmt: skip
@@ -317,8 +343,8 @@ def norm_backward(x: Tensor, weight: Tensor, moments: Tensor, dy: Tensor) -> tup
     n, n_neurons = x.shape
     programs = max(1, -(-n // (NORM_ROWS * NORM_TURNS)))
     dx, sums = torch.empty_like(x), x.new_empty(programs, 2, n_neurons)
-    with _on(x.device):
-        _kernel("norm_backward_kernel")[(programs,)](
+    with on(x.device):
+        kernel_named("norm_backward_kernel")[(programs,)](
             x, weight, moments, dy, dx, sums, n, n_neurons,
             BN=NORM_ROWS, BR=1 << (n_neurons - 1).bit_length(), TURNS=NORM_TURNS,
         )  # fmt: skip

@@ -54,7 +54,7 @@ def test_a_short_solution_does_not_wait_for_the_compiler(monkeypatch: pytest.Mon
         ),
         (
             ["--engine", "triton", "--solver", "adam"],
-            "engine triton: the Triton kernels have no Laplacian; use --engine auto",
+            "engine triton: Triton needs an NVIDIA GPU; use --engine auto",
         ),
         (
             ["--engine", "fused", "--solver", "adam", "--sigma", "spder-sqrt"],

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from lrnn_cli.errors import ConfigError
-from lrnn_cli.kernels import triton
-from lrnn_cli.kernels.dispatch import choose_engine, product_layer
+from lrnn_cli.kernels import fused_jets, triton, triton_jets
+from lrnn_cli.kernels.dispatch import Engine, choose_engine, product_layer
 from tests.kernels.support import draw
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -29,13 +29,15 @@ def gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: (9, 0))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
     monkeypatch.setattr(triton, "_failure", lambda device: None)
+    monkeypatch.setattr(triton_jets, "_failure", lambda device: None)
     return monkeypatch
 
 
 @pytest.mark.skipif(not HAS_TRITON, reason="triton is for Linux")
-def test_the_kernels_in_the_interpreter():
-    """Their tests are in `interpreted_triton.py`: Triton decides when imported whether it interprets."""
-    tests = Path(__file__).with_name("interpreted_triton.py")
+@pytest.mark.parametrize("name", ["interpreted_triton.py", "interpreted_triton_jets.py"])
+def test_the_kernels_in_the_interpreter(name):
+    """Their tests are in files of their own: Triton decides when imported whether it interprets."""
+    tests = Path(__file__).with_name(name)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", str(tests)],
         env={**os.environ, "TRITON_INTERPRET": "1"},
@@ -52,7 +54,7 @@ def test_the_kernels_in_the_interpreter():
 COMPILE = """
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
-from lrnn_cli.kernels import triton_code, triton
+from lrnn_cli.kernels import triton, triton_code, triton_jets, triton_jets_code
 pointers = "x weight z bias amplitude frequency phase"
 for kernel, more in ((triton_code.forward_kernel, "phi"), (triton_code.backward_kernel, "dphi dz sums")):
     for few, capability in ((0, 90), (2, 80), (0, 75)):
@@ -77,6 +79,24 @@ for kernel, pointers, sizes, more in (
     kinds |= dict.fromkeys(constants, "constexpr")
     source = ASTSource(kernel, signature=kinds, constexprs=constants)
     assert compile(source, target=GPUTarget("cuda", 90, 32)).asm["cubin"]
+jets = "z along bend amplitude frequency phase"
+for kernel, more in (
+    (triton_jets_code.forward_kernel, "value gradient laplacian"),
+    (triton_jets_code.backward_kernel,
+     "by_value by_gradient by_laplacian before before_along before_bend sums"),
+):
+    for coordinates, capability in ((1, 90), (2, 80), (3, 75), (10, 90)):
+        padded, points = triton_jets._tile(coordinates)
+        constants = {"FAMILY": "spder", "GAMMA": 0.7, "OFFSET": 1.0, "CENTRE": 0.1}
+        constants |= {"MP": padded, "BN": points, "BR": triton_jets.NEURONS}
+        constants |= {"ONE_ALONG": True, "ONE_BEND": True} if "sums" in more else {}
+        kinds = dict.fromkeys(f"{jets} {more}".split(), "*fp64")
+        kinds |= dict.fromkeys("n m n_factors n_neurons n_components along_point bend_point".split(), "i32")
+        kinds |= {"along_axis": "i64", "axis": "i64"} | dict.fromkeys(constants, "constexpr")
+        source = ASTSource(kernel, signature={k: kinds[k] for k in kernel.arg_names}, constexprs=constants)
+        done = compile(source, target=GPUTarget("cuda", capability, 32),
+                       options={"num_warps": max(triton_jets.FEWEST_WARPS, points)})
+        assert done.asm["cubin"] and "f32>" not in done.asm["ttir"]  # all in double precision
 print("compiled")
 """
 
@@ -119,6 +139,19 @@ def test_what_it_has_not(gpu, changes, reason):
     with pytest.raises(ConfigError) as caught:
         choose("triton", **changes)
     assert str(caught.value) == f"engine triton: {reason}; use --engine auto"
+
+
+def test_laplacians_on_a_gpu(gpu):
+    """In double precision; what the kernels have not goes to tensor code, with the reason."""
+    assert choose(dtype=torch.float64, laplacian=True) == Engine("triton", "Triton kernels on cuda")
+    single = "the Triton kernels have no Laplacian of 'spder' in float32 on cuda"
+    assert choose(laplacian=True) == Engine("fused", single)
+    with pytest.raises(
+        ConfigError, match="engine triton: the Triton kernels have no Laplacian of 'spder' in"
+    ):
+        choose("triton", laplacian=True)
+    gpu.setattr(triton_jets, "_failure", lambda device: "no ptxas")
+    assert choose(dtype=torch.float64, laplacian=True) == Engine("fused", "no ptxas")
 
 
 def test_without_the_package(gpu):
@@ -185,6 +218,23 @@ def test_the_trial_run(monkeypatch):
     monkeypatch.setattr(sys.modules[__name__], "torch_norm_gradients", lambda x, w, m, dy: (dy, w, w))
     found = probe(monkeypatch, reference.product_layer)
     assert found == "the Triton kernel of LayerNorm gave wrong numbers on this machine"
+
+
+def test_the_trial_run_of_laplacians(monkeypatch):
+    tensors = fused_jets.JetProduct("spder", 0.7, 1.0, 0.1, code=None)
+    write = lambda *tensors_, family, constants: tensors.forward(*tensors_)  # noqa: E731
+    add = lambda *tensors_, family, constants: tensors.backward_(*tensors_)  # noqa: E731
+    monkeypatch.setattr(triton_jets, "forward", write)
+    monkeypatch.setattr(triton_jets, "backward_", add)
+    assert triton_jets._failure.__wrapped__(CPU) is None
+
+    def wrong(*tensors_, family, constants):
+        tensors.backward_(*tensors_)
+        tensors_[-1][-1].mul_(1 + 1e-7)  # dc, as single precision would have it
+
+    monkeypatch.setattr(triton_jets, "backward_", wrong)
+    expected = "the Triton kernel of Laplacians gave wrong numbers on this machine"
+    assert triton_jets._failure.__wrapped__(CPU) == expected
 
 
 def test_a_model_told_to_use_it_still_runs_on_the_cpu(monkeypatch):
