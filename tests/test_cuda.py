@@ -6,6 +6,7 @@ import torch
 from lrnn_cli.fitting.blocks import BlockRunner
 from lrnn_cli.fitting.device_steps import READ_EVERY
 from lrnn_cli.fitting.settings import FitSettings
+from lrnn_cli.fitting.solve_settings import SolveSettings
 from lrnn_cli.fitting.stacked import Member, fit_stacked
 from lrnn_cli.kernels import triton
 from lrnn_cli.kernels.dispatch import product_layer
@@ -14,12 +15,16 @@ from lrnn_cli.kernels.layer_norm import layer_norm
 from lrnn_cli.models.catalog import build
 from lrnn_cli.models.lrnn import LrnnConfig
 from lrnn_cli.numerics.coords import Grid
+from lrnn_cli.numerics.taylor import Taylor
+from lrnn_cli.objectives.poisson import ProblemConfig
 from lrnn_cli.objectives.samples import Samples
 from lrnn_cli.signals.image import ImageOptions, read_image
 from lrnn_cli.tasks.fit_image import ImageTask
 from lrnn_cli.tasks.regression import ModelChoice, Regression, make_plan
+from lrnn_cli.tasks.solve_poisson import PoissonTask
 from tests.cases import CASES, case_id, make, points
 from tests.kernels.support import draw, value_and_gradients
+from tests.kernels.test_jets import agree, inputs_of, jets_and_gradients, weights_of
 
 pytestmark = pytest.mark.cuda
 
@@ -115,6 +120,43 @@ def test_projections_in_two_parts_and_chunks(d, monkeypatch):
         for k, (mine, true) in enumerate(zip(*results, strict=True)):
             allowed = 2e-5 if k == 0 else tolerance  # values are never rounded
             assert float((mine - true).abs().max()) <= allowed * max(1.0, float(true.abs().max()))
+
+
+@pytest.mark.parametrize("constant", [False, True])
+@pytest.mark.parametrize(
+    "shape", [(0, 2, 2, 3, 5), (1, 1, 1, 1, 1), (1000, 2, 2, 8, 40), (513, 7, 10, 3, 33)], ids=str
+)
+def test_laplacians_by_triton(shape, constant):
+    """n, d, m, D, R, in double precision."""
+    n, d, m, n_factors, n_neurons = shape
+    x, wanted = inputs_of(n, d, m, seed=0, constant=constant)
+    weights = weights_of(d, n_factors, n_neurons, 2, seed=0)
+    constants = {"family": "spder", "gamma": n_factors**-0.5, "offset": 1.0, "centre": 0.3}
+    expected = jets_and_gradients(x, wanted, weights, "reference", **constants)
+    there = [t.detach().cuda().requires_grad_() for t in (*wanted, *weights)]
+    if wanted:
+        moved = Taylor(*there[:3])
+    else:  # scaled coordinates, whose gradient is one row expanded
+        gradient = x.gradient[:, :1].cuda().expand_as(x.gradient)
+        moved = Taylor(x.value.cuda(), gradient, x.laplacian.new_zeros(()).cuda().expand_as(x.laplacian))
+    found = jets_and_gradients(moved, there[: len(wanted)], there[len(wanted) :], "triton", **constants)
+    agree([[t.cpu() for t in part] for part in found], expected, 1e-11)
+
+
+@pytest.mark.parametrize("engine", ["auto", "fused"])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_an_equation_is_solved_as_on_the_cpu(solver, engine):
+    problem = ProblemConfig(exact="x*(1-x)*y*(1-y)*exp(x)")
+    residuals = []
+    for device in ("cpu", "cuda"):
+        settings = SolveSettings(
+            solver=solver, model="lrnn", params=300, steps=30, device=device,
+            engine=engine if device == "cuda" else None,
+        )  # fmt: skip
+        task = PoissonTask(problem, settings)
+        assert device == "cpu" or task.engine.name == ("triton" if engine == "auto" else "fused")
+        residuals.append([step.loss for step in task.steps(lambda: False)])
+    assert residuals[1] == pytest.approx(residuals[0], rel=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (1, 1), (1000, 106), (777, 156), (65, 1025)], ids=str)

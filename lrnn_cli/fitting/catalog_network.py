@@ -124,7 +124,7 @@ class CatalogNetwork:
             with torch.no_grad():
                 return self.rows_of(weights, rows.take(slice(*span)))
 
-        return torch.cat(list(runner.map(block, paired(len(rows), BLOCK))))
+        return torch.cat(list(runner.map(block, _blocks(len(rows), runner))))
 
     def loss_and_gradient(self, theta: Tensor, rows: Rows, runner: BlockRunner) -> tuple[float, Tensor]:
         """Return |ρ|² and its gradient by θ (P,), the blocks added in their order."""
@@ -135,7 +135,7 @@ class CatalogNetwork:
                 cost = self.rows_of(self.weights(leaf), rows.take(slice(*span))).square().sum()
             return float(cost.detach()), torch.autograd.grad(cost, leaf)[0]
 
-        parts = list(runner.map(block, paired(len(rows), BLOCK)))
+        parts = list(runner.map(block, _blocks(len(rows), runner)))
         return sum(cost for cost, _ in parts), torch.stack([gradient for _, gradient in parts]).sum(0)
 
     def jacobian(self, rows: Rows, runner: BlockRunner) -> tuple[Tensor, Tensor]:
@@ -184,6 +184,11 @@ class CatalogNetwork:
         state = {**self.module.state_dict(), **self.weights(self.theta)}
         model.load_state_dict(state)
         return NetworkField(problem, self.name, self.config, model, self.scale)
+
+
+def _blocks(n: int, runner: BlockRunner) -> list[tuple[int, int]]:
+    """Return the parts that the threads work on; a GPU takes all rows at once."""
+    return paired(n, BLOCK) if runner.device.type == "cpu" else [(0, n)]
 
 
 def choose_config(
@@ -241,14 +246,15 @@ def start_catalog_network(
         name: of the model in the catalog.
         config: its configuration.
         seed: of the weights.
-        rows: whose targets tell the size of the solution.
-        runner: of the blocks.
+        rows: whose targets tell the size of the solution; on the device of the runner.
+        runner: of the blocks; the weights are made on the CPU and moved to its device.
         engine: of product layers, as resolved by `dispatch.choose_engine` for Laplacians.
 
     Returns:
         the network.
     """
     module = build(name, config, n_inputs=problem.n_inputs, n_outputs=1, seed=seed).double()
+    module.to(runner.device)
     use_engine(module, engine)
     module.requires_grad_(False)
     theta = nn.utils.parameters_to_vector(module.parameters()).detach()

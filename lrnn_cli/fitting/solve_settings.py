@@ -44,6 +44,9 @@ class SolveSettings(BaseModel):
         "auto", description="classical solver to compare with"
     )
     grid: int | None = Field(None, ge=2, le=4097, description="nodes per axis of the output")
+    device: str | None = Field(
+        None, description="of a network trained by adam or lbfgs; the CPU when left out"
+    )
     engine: Literal["auto", "reference", "fused", "compiled", "triton"] | None = Field(
         None, description="of the product layers of a trained network; auto when left out"
     )

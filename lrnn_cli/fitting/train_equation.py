@@ -41,6 +41,7 @@ LBFGS_ITERATIONS = 10  # per record, at most
 ADAPT_EVERY = 200  # steps of Adam between new points
 HISTORY = 50
 LAST_RATE = 0.01  # of the peak
+CPU = torch.device("cpu")
 
 
 def train_network(
@@ -58,6 +59,7 @@ def train_network(
     time_s: float | None = None,
     threads: int = 1,
     engine: str = "reference",
+    device: torch.device = CPU,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[SolveStep]:
     """Train a model on a problem, yielding records.
@@ -76,6 +78,7 @@ def train_network(
         time_s: no step is begun after this many seconds.
         threads: of the CPU.
         engine: of product layers, as resolved by `dispatch.choose_engine` for Laplacians.
+        device: of the training; points are chosen and solutions measured on the CPU.
         should_stop: asked between records.
 
     Yields:
@@ -86,13 +89,13 @@ def train_network(
     """
     began = time.perf_counter()
     n_steps = n_steps or (STEPS[method] if time_s is None else MANY)  # a budget of time is one's own
-    runner = BlockRunner(torch.device("cpu"), threads=threads)
+    runner = BlockRunner(device, threads=threads)
     try:
         scales = measure_scales(problem, floor=TRAINING_FLOOR)
         n_params = sum(p.numel() for p in _module_shape(name, config, problem))
         n_rows = min(max(round(ROWS_PER_PARAMETER * n_params), ROWS[0]), ROWS[1])
         points = choose_points(problem, n_rows, collocation)
-        rows = collocate(problem, n_rows, scales, points=points).rows
+        rows = collocate(problem, n_rows, scales, points=points).rows.to(device)
         network = start_catalog_network(problem, name, config, seed, rows, runner, engine)
         if name in PIECEWISE_LINEAR:
             solved.notes.append(
@@ -125,10 +128,10 @@ def train_network(
                 points = choose_points(
                     problem, n_rows, collocation, now.field(problem).jet, seed + adaptations
                 )
-                rows = collocate(problem, n_rows, scales, points=points).rows
+                rows = collocate(problem, n_rows, scales, points=points).rows.to(device)
                 best = math.inf  # of other rows
         network = network.moved(theta - network.theta)
-        heldout = collocate(problem, N_HELDOUT, scales, heldout_seed=seed + 17).rows
+        heldout = collocate(problem, N_HELDOUT, scales, heldout_seed=seed + 17).rows.to(device)
         residual = float(network.residual(heldout, runner).norm())
         about: dict[str, object] = {
             "solver": method, "model": name, **config.model_dump(mode="json"), "rows": len(rows),
@@ -167,9 +170,9 @@ def _adam(
 ) -> Records:
     """Yield step, |ρ|² before it and the weights that belong to it."""
     named = network.module.named_parameters()
-    factors = torch.cat(
-        [torch.full((p.numel(),), network.module.rate_factor(key)) for key, p in named]
-    ).double()
+    factors = torch.cat([torch.full((p.numel(),), network.module.rate_factor(key)) for key, p in named]).to(
+        network.theta
+    )
     scaled = torch.nn.Parameter(network.theta / factors)
     optimizer = torch.optim.Adam([scaled], lr=rate)
     for step in range(n_steps):

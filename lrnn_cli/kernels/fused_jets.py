@@ -36,7 +36,7 @@ from lrnn_cli.kernels.families import FAMILIES
 
 # Of one (block, D, R) tensor of tensor code, which has some ten of them in use at once: they stay in cache on
 # a CPU; a GPU wants many points at a time.
-BLOCK_BYTES = {"cpu": 2**19, "cuda": 2**27}
+CPU_BLOCK_BYTES, GPU_BLOCK_BYTES = 2**19, 2**27
 
 
 class Elementwise(Protocol):
@@ -138,7 +138,9 @@ class JetProduct:
 
     def block_points(self, weight: Tensor) -> int:
         """Return how many points to work on at once, for W of shape (D, R, d)."""
-        size = BLOCK_BYTES[weight.device.type] if self.code is None else self.code.BLOCK_BYTES
+        size = CPU_BLOCK_BYTES if weight.device.type == "cpu" else GPU_BLOCK_BYTES
+        if self.code is not None:
+            size = self.code.BLOCK_BYTES
         return max(16, size // (weight[..., 0].numel() * weight.element_size()))
 
     @property

@@ -71,6 +71,11 @@ class Rows:
         target = self.target - self.apply(known)
         return Rows(self.points, self.second, self.first, self.zeroth, target)
 
+    def to(self, device: torch.device) -> Rows:
+        """Return the rows on a device."""
+        parts = (self.points, self.second, self.first, self.zeroth, self.target)
+        return Rows(*(part.to(device) for part in parts))
+
     def take(self, span: slice) -> Rows:
         """Return some of the rows."""
         return Rows(

@@ -125,7 +125,7 @@ def execute_solution(
     # the log has a record for several steps of Adam and of L-BFGS
     record["train"] |= {"steps": log[-1]["step"] if log else 0, "outcome": _outcome(task, should_stop())}
     record["time"] = {"solve_s": round(solve_s, 4), "eval_s": round(time.perf_counter() - measured, 4)}
-    record["resources"] = provenance.resources(torch.device("cpu"), threads)
+    record["resources"] = provenance.resources(task.device, threads)
     record["outputs"] = {
         path.stem if path.suffix != ".csv" else "table": {
             "path": str(path),
@@ -139,11 +139,11 @@ def execute_solution(
 
 
 def run_key(settings: dict[str, Any]) -> str:
-    """Return the digest of all that decides the result; threads do not, nor an engine left open."""
+    """Return the digest of all that decides the result: not threads, device, or an engine left open."""
     solve = {
         name: value
         for name, value in settings.get("solve", {}).items()
-        if name != "threads" and (name, value) != ("engine", "auto")
+        if name not in ("threads", "device") and (name, value) != ("engine", "auto")
     }
     return provenance.config_digest({**settings, "solve": solve})
 

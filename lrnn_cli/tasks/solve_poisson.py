@@ -12,7 +12,7 @@ import torch
 
 from lrnn_cli.errors import ConfigError, FitError
 from lrnn_cli.fitting.catalog_network import choose_config
-from lrnn_cli.fitting.device import resolve_threads
+from lrnn_cli.fitting.device import resolve_device, resolve_threads
 from lrnn_cli.fitting.enrichment import Enrichment, find_enrichment
 from lrnn_cli.fitting.fields import AnyField
 from lrnn_cli.fitting.levenberg import LM_DIMENSIONS, check_size, default_factors, solve_levenberg
@@ -34,6 +34,7 @@ UNTIL_LSTSQ = 1e-11
 UNTIL_TRAINED = 1e-7
 LINEAR_DIMENSIONS = 3
 LONG_RUN_S, LONG_RUN_STEPS = 20.0, 500  # from which compiling a kernel, 3 s once per machine, pays
+ON_GPUS = ("adam", "lbfgs")  # solvers that may run there; the others are linear algebra of the CPU
 MOST_NODES = 4097**2  # of the output: about 2 GB of files
 
 
@@ -55,6 +56,7 @@ class PoissonTask:
         problem: compiled and checked.
         solver: lstsq, lm, adam or lbfgs, never auto.
         model: name and configuration of the network that is trained; None for the shallow product network.
+        device: where a network is trained.
         target: relative residual at which to stop.
         engine: of product layers, and the reason.
         solved: the best solution so far.
@@ -65,6 +67,7 @@ class PoissonTask:
 
         Raises:
             ConfigError: when the problem makes no sense, or the solver does not apply to it.
+            DeviceError: when the device asked for is not there.
         """
         self.settings = settings
         self.problem: Problem = compile_equation(config)
@@ -88,6 +91,7 @@ class PoissonTask:
                 "--collocation adaptive: lbfgs needs the same points in all steps; "
                 "use --solver lstsq, lm or adam"
             )
+        self.device = self._device()
         self.target = settings.until or (UNTIL_LSTSQ if self.solver == "lstsq" else UNTIL_TRAINED)
         self.solved = Solved()
         self.enrichment, notes = find_enrichment(self.problem)
@@ -126,6 +130,27 @@ class PoissonTask:
         if s.model not in (None, "lrnn") or s.options or s.lr:
             return "adam"
         return "lstsq" if d <= LINEAR_DIMENSIONS and s.params is None else "lm"
+
+    def _device(self) -> torch.device:
+        """Choose the device, the CPU unless another is asked for.
+
+        Returns:
+            the device.
+
+        Raises:
+            ConfigError: when a GPU is asked for by name and the solver has nothing to do there.
+            DeviceError: when it is not there.
+        """
+        asked = self.settings.device or "cpu"
+        if self.solver in ON_GPUS:
+            return resolve_device(asked)
+        if asked.startswith("cuda"):
+            raise ConfigError(
+                f"--device {asked}: --solver {self.solver} runs on the CPU; "
+                "leave it out, or use --solver adam"
+            )
+        resolve_device(asked)  # what is misspelt is told
+        return torch.device("cpu")
 
     def _model(self) -> tuple[str, ModelConfig] | None:
         """Choose the network to train; None where the solver brings its own."""
@@ -181,7 +206,7 @@ class PoissonTask:
         time_s, steps = self.settings.time_s, self.settings.steps
         long_run = time_s >= LONG_RUN_S if time_s else steps is None or steps >= LONG_RUN_STEPS
         return choose_engine(
-            asked or "auto", family=family, dtype=torch.float64, device=torch.device("cpu"),
+            asked or "auto", family=family, dtype=torch.float64, device=self.device,
             long_run=long_run, laplacian=True,
         )  # fmt: skip
 
@@ -206,7 +231,7 @@ class PoissonTask:
             yield from train_network(
                 self.problem, self.solved, method=self.solver, name=name, config=config, target=self.target,
                 lr=s.lr, collocation=s.collocation, n_steps=s.steps, seed=s.seed, time_s=s.time_s,
-                threads=threads, engine=self.engine.name, should_stop=should_stop,
+                threads=threads, engine=self.engine.name, device=self.device, should_stop=should_stop,
             )  # fmt: skip
             return
         yield from solve_linear(

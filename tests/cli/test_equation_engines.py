@@ -1,6 +1,7 @@
-"""`--engine` of `lrnn solve-poisson`: what is chosen, that all agree, and what cannot be."""
+"""`--engine` and `--device` of `lrnn solve-poisson`: what is chosen, that all agree, and what cannot be."""
 
 import pytest
+import torch
 
 from lrnn_cli.fitting.solve_settings import SolveSettings
 from lrnn_cli.kernels import native, native_jets
@@ -68,7 +69,35 @@ def test_an_engine_that_cannot_be(run_lrnn: RunLrnn, words: list[str], line: str
     assert done.stderr == f"lrnn: error: {line}\n"
 
 
-def test_an_engine_left_open_in_two_ways_is_one_run() -> None:
+@pytest.mark.parametrize("solver", ["lstsq", "lm"])
+def test_a_device_that_a_solver_has_no_use_for(run_lrnn: RunLrnn, solver: str) -> None:
+    done = run_lrnn("solve-poisson", "--problem", "multi-scale", "--solver", solver, "--device", "cuda:1")
+    assert (done.returncode, done.stdout) == (2, "")
+    said = f"--device cuda:1: --solver {solver} runs on the CPU; leave it out, or use --solver adam"
+    assert done.stderr == f"lrnn: error: {said}\n"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_that_is_not_there(run_lrnn: RunLrnn) -> None:
+    words = ["solve-poisson", "--problem", "multi-scale"]
+    done = run_lrnn(*words, "--solver", "adam", "--device", "cuda")
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr.startswith("lrnn: error: device cuda: ")
+    done = run_lrnn(*words, "--device", "gpu")
+    assert (done.returncode, done.stderr) == (
+        2, "lrnn: error: device: expected auto, cpu, cuda or cuda:N, got 'gpu'\n",
+    )  # fmt: skip
+
+
+def test_the_device_is_on_record(lrnn: Lrnn) -> None:
+    words = ["--manufacture", "x*(1-x)*y*(1-y)", "--grid", "11", "--threads", "1", "--json", "-qq"]
+    for solver, device in (("lstsq", "auto"), ("adam", "cpu")):
+        more = ["--solver", solver, "--steps", "2", "--device", device, "-o", solver]
+        assert lrnn("solve-poisson", *words, *more).json()["resources"]["device"] == "cpu"
+
+
+def test_a_device_and_an_engine_left_open_in_two_ways_are_one_run() -> None:
     tree = {"problem": {"name": "x"}, "solve": {"seed": 0}}
+    assert run_key({**tree, "solve": {"seed": 0, "device": "cpu"}}) == run_key(tree)
     assert run_key({**tree, "solve": {"seed": 0, "engine": "auto"}}) == run_key(tree)
     assert run_key({**tree, "solve": {"seed": 0, "engine": "fused"}}) != run_key(tree)

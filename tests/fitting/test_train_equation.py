@@ -10,10 +10,17 @@ import torch
 from lrnn_cli.errors import CheckpointError, ConfigError, FitError
 from lrnn_cli.fitting import checkpoint, train_equation
 from lrnn_cli.fitting.blocks import BlockRunner
-from lrnn_cli.fitting.catalog_network import choose_config, start_catalog_network
+from lrnn_cli.fitting.catalog_network import (
+    CatalogNetwork,
+    PerThread,
+    choose_config,
+    start_catalog_network,
+)
 from lrnn_cli.fitting.fields import FORMAT, NetworkField, encode, load
 from lrnn_cli.fitting.solve_linear import Solved
 from lrnn_cli.fitting.train_equation import train_network
+from lrnn_cli.models.catalog import CATALOG, build
+from lrnn_cli.models.contract import use_engine
 from lrnn_cli.numerics.domains import Disc
 from lrnn_cli.numerics.jets import nested
 from lrnn_cli.objectives.collocation import collocate, measure_scales
@@ -50,6 +57,23 @@ def test_lbfgs_solves_a_smooth_problem() -> None:
 def test_boundary_rows_where_u_is_not_zero() -> None:
     solved, _ = train(HARMONIC, "lbfgs", "lrnn", 80)
     assert error(HARMONIC, solved) < 5e-2
+
+
+@pytest.mark.parametrize("name", sorted(CATALOG))
+@pytest.mark.parametrize("engine", ["reference", "fused"])
+def test_rows_and_weights_may_lie_on_another_device(name: str, engine: str) -> None:
+    """Torch refuses to mix tensors of the device `meta`, which has no numbers, with those of the CPU."""
+    elsewhere = torch.device("meta")
+    rows = collocate(BUMP, 50, measure_scales(BUMP)).rows.to(elsewhere)
+    config, _ = choose_config(name, {}, 500, 2)
+    module = build(name, config, n_inputs=2, n_outputs=1, seed=0).double().to(elsewhere)
+    use_engine(module, engine)
+    module.requires_grad_(False)
+    theta = torch.nn.utils.parameters_to_vector(module.parameters()).requires_grad_()
+    network = CatalogNetwork(BUMP, name, config, PerThread(module), theta, engine=engine)
+    cost = network.rows_of(network.weights(theta), rows).square().sum()
+    (gradient,) = torch.autograd.grad(cost, theta)
+    assert (cost.device, gradient.device, gradient.shape) == (elsewhere, elsewhere, theta.shape)
 
 
 def test_adam_descends_and_keeps_the_best() -> None:

@@ -111,7 +111,7 @@ def test_equals_the_reference(engine, family, n, d, m, n_factors, n_neurons, wid
 @pytest.mark.parametrize("n", [1, 15, 16, 17, 32, 33, 50])
 @pytest.mark.parametrize("constant", [False, True])
 def test_blocks_of_16_points(engine, n, constant, monkeypatch):
-    monkeypatch.setitem(fused_jets.BLOCK_BYTES, "cpu", 1)
+    monkeypatch.setattr(fused_jets, "CPU_BLOCK_BYTES", 1)
     monkeypatch.setattr(native_jets, "BLOCK_BYTES", 1)
     x, wanted = inputs_of(n, 2, 3, seed=n, constant=constant)
     weights = weights_of(2, 3, 5, 2, seed=n)

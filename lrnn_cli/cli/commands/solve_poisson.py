@@ -141,9 +141,17 @@ GridNodes = Annotated[
     int | None, _option("--grid", metavar="N", panel=o.OUTPUT, help="Nodes per axis of the files written.")
 ]
 
+Device = Annotated[
+    str | None,
+    _option(
+        "--device", metavar="NAME", panel=o.MACHINE,
+        help="cpu if left out; cuda, cuda:N or auto for --solver adam and lbfgs.",
+    ),
+]  # fmt: skip
 _SHARED = (
     MODEL,
     only(TRAIN, "time steps lr seed"),
+    {"device": Device},
     only(MACHINE, "threads engine"),
     SETTINGS,
     {"grid": GridNodes},
@@ -152,7 +160,7 @@ _SHARED = (
 )
 _SOLVE_FLAGS = (
     "solver model params lr features collocation rank dbar omega until steps enrich reference grid seed "
-    "threads engine"
+    "device threads engine"
 ).split()
 
 
