@@ -134,7 +134,12 @@ def product_layer(
 
     Returns:
         phi, (n, R); for a `Taylor` with its gradient (m, n, R) and Laplacian (n, R).
+
+    Raises:
+        ValueError: when shapes do not fit, or precision or device differ: machine code reads memory as it is
+            told to.
     """
+    _check(x, weight, bias, amplitude, frequency, phase)
     constants: dict[str, Any] = {"family": family, "gamma": gamma, "offset": offset, "centre": centre}
     weights: tuple[Tensor, ...] = (weight, bias, amplitude, frequency, phase)
     if isinstance(x, Taylor):
@@ -147,6 +152,34 @@ def product_layer(
     compiled = engine == "compiled" and native.supports(family, x.dtype, x.device)
     product = fused.Product(family, gamma, offset, centre, native.load() if compiled else None, backward)
     return fused.product_layer(*tensors, product=product)
+
+
+def _check(
+    x: Tensor | Taylor, weight: Tensor, bias: Tensor, amplitude: Tensor, frequency: Tensor, phase: Tensor
+) -> None:
+    """Raise ValueError unless all tensors are of the shapes, the precision and the device of the layer."""
+    found = {"W": weight, "b": bias, "a": amplitude, "w": frequency, "c": phase}
+    if isinstance(x, Taylor):
+        point, found = x.value, {"x": x.value, "grad x": x.gradient, "lap x": x.laplacian, **found}
+    else:
+        point, found = x, {"x": x, **found}
+    if weight.dim() != 3 or amplitude.dim() != 3 or point.dim() != 2:
+        raise ValueError(
+            "product layer: expected x (n, d), W (D, R, d) and a (M, D, R), got "
+            f"{tuple(point.shape)}, {tuple(weight.shape)} and {tuple(amplitude.shape)}"
+        )
+    n_factors, n_neurons, d = weight.shape
+    line = (len(amplitude), n_factors, n_neurons)
+    points = (len(point), d)
+    shapes: dict[str, tuple[int, ...]] = {"W": (n_factors, n_neurons, d), "b": line[1:], "x": points}
+    shapes |= {"a": line, "w": line, "c": line, "lap x": points}
+    for name, t in found.items():
+        expected = (len(t), *points) if name == "grad x" else shapes[name]
+        if t.shape != expected or t.dtype != point.dtype or t.device != point.device:
+            raise ValueError(
+                f"product layer: expected {name} {expected} in {_name(point.dtype)} on {point.device}, got "
+                f"{tuple(t.shape)} in {_name(t.dtype)} on {t.device}"
+            )
 
 
 def _product_layer_jets(

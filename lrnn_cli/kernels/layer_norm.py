@@ -37,6 +37,12 @@ class _LayerNorm(torch.autograd.Function):
         return *gradients, None, None
 
 
+def _alike(x: Tensor, weight: Tensor, bias: Tensor) -> bool:
+    """Tell whether kernels, which read memory as they are told, may be given these; torch judges others."""
+    same = all(t.dtype == x.dtype and t.device == x.device for t in (weight, bias))
+    return same and x.dim() == 2 and weight.shape == bias.shape == x.shape[1:]
+
+
 def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, *, eps: float, engine: str) -> Tensor:
     """Return weight (x - mean) / (variance + eps)^(1/2) + bias, mean and variance over each row.
 
@@ -48,11 +54,12 @@ def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, *, eps: float, engine: s
         engine: a name resolved by `dispatch.choose_engine`; `reference` and `fused` take torch's operator.
 
     Returns:
-        the normalised rows, (n, R); with `compiled` and `triton`, in float32, differentiable once.
+        the normalised rows, (n, R); with `compiled` and `triton`, in float32, differentiable once. Where
+        these have no kernel for the precision, the device or the width of all three, torch's operator.
     """
     if isinstance(x, Taylor):  # by its rules
         return torch.nn.functional.layer_norm(x, weight.shape, weight, bias, eps)
     compiled = engine == "compiled" and native.is_float_on_cpu(x.dtype, x.device)
-    if compiled or (engine == "triton" and triton.can_norm(x)):
-        return _LayerNorm.apply(x, weight, bias, eps, compiled)
+    if _alike(x, weight, bias) and (compiled or (engine == "triton" and triton.can_norm(x))):
+        return _LayerNorm.apply(x, weight.contiguous(), bias.contiguous(), eps, compiled)
     return torch.nn.functional.layer_norm(x, weight.shape, weight, bias, eps)

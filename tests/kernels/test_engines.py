@@ -196,3 +196,27 @@ def test_inputs_stay_as_they_are(engine, n):
     constants = {"family": "sin", "gamma": 0.5, "offset": 1.0, "centre": 0.0}
     value_and_gradients(inputs, torch.ones(n, 5, dtype=dtype), engine, **constants)
     assert all(torch.equal(a, b) for a, b in zip(before, inputs, strict=True))
+
+
+@pytest.mark.parametrize("engine", ["reference", *ENGINES])
+@pytest.mark.parametrize(
+    ("k", "change", "said"),
+    [
+        (3, lambda t: t[:, :, :1], "a (2, 3, 5) in float32 on cpu, got (2, 3, 1) in float32 on cpu"),
+        (4, lambda t: t.double(), "w (2, 3, 5) in float32 on cpu, got (2, 3, 5) in float64 on cpu"),
+        (5, lambda t: t.to("meta"), "c (2, 3, 5) in float32 on cpu, got (2, 3, 5) in float32 on meta"),
+        (2, lambda t: t[0], "b (3, 5) in float32 on cpu, got (5,) in float32 on cpu"),
+        (0, lambda t: t[:, :1], "x (7, 4) in float32 on cpu, got (7, 1) in float32 on cpu"),
+        (
+            0, lambda t: t[0],
+            "x (n, d), W (D, R, d) and a (M, D, R), got (4,), (3, 5, 4) and (2, 3, 5)",
+        ),
+    ],
+)  # fmt: skip
+def test_tensors_that_do_not_fit(engine, k, change, said):
+    """Machine code reads memory as it is told to: what does not fit is refused by all engines alike."""
+    inputs = draw(7, 4, 3, 5, 2, seed=0, dtype=torch.float32)
+    inputs[k] = change(inputs[k].detach())
+    with pytest.raises(ValueError) as caught:
+        dispatch.product_layer(*inputs, family="sin", gamma=1.0, offset=1.0, centre=0.0, engine=engine)
+    assert str(caught.value) == f"product layer: expected {said}"

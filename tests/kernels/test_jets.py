@@ -357,3 +357,20 @@ def test_a_plane_wave_has_the_laplacian_of_the_formula():
         torch.testing.assert_close(out.value[:, 0], 1 + wave.sin(), rtol=0, atol=1e-14)
         torch.testing.assert_close(out.gradient[:, :, 0], k[:, None] * wave.cos(), rtol=0, atol=1e-14)
         torch.testing.assert_close(out.laplacian[:, 0], -13 * wave.sin(), rtol=0, atol=2e-14)
+
+
+@pytest.mark.parametrize("engine", ["reference", *ENGINES])
+def test_derivatives_that_do_not_fit(engine):
+    x, _ = inputs_of(9, 2, 3, seed=0)
+    weights = weights_of(2, 3, 5, 1, seed=0)
+    for gradient, laplacian, said in (
+        (
+            x.gradient[:, :8],
+            x.laplacian,
+            "grad x (3, 9, 2) in float64 on cpu, got (3, 8, 2) in float64 on cpu",
+        ),
+        (x.gradient, x.laplacian.float(), "lap x (9, 2) in float64 on cpu, got (9, 2) in float32 on cpu"),
+    ):
+        with pytest.raises(ValueError) as caught:
+            dispatch.product_layer(Taylor(x.value, gradient, laplacian), *weights, engine=engine, **CONSTANTS)
+        assert str(caught.value) == f"product layer: expected {said}"

@@ -76,3 +76,19 @@ def test_double_precision_stays_with_torch(engine):
     weight, bias = torch.ones(5, dtype=torch.float64), torch.zeros(5, dtype=torch.float64)
     found = layer_norm(x, weight, bias, eps=EPS, engine=engine)
     torch.testing.assert_close(found, formula(x, weight, bias), rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("engine", ["fused", "compiled"])
+def test_weights_of_another_kind_are_left_to_torch(engine):
+    """Machine code would read them as what they are not."""
+    x = torch.randn(6, 8, generator=torch.Generator().manual_seed(4))
+    spread = torch.randn(8, 2, generator=torch.Generator().manual_seed(5))
+    weight, bias = spread.unbind(1)  # every second number in memory
+    found = layer_norm(x, weight, bias, eps=EPS, engine=engine)
+    torch.testing.assert_close(found, formula(x, weight, bias), rtol=1e-5, atol=1e-5)
+    deep = layer_norm(x[None], torch.ones(8), torch.zeros(8), eps=EPS, engine=engine)
+    torch.testing.assert_close(deep[0], formula(x, torch.ones(8), torch.zeros(8)), rtol=1e-5, atol=1e-5)
+    with pytest.raises(RuntimeError):
+        layer_norm(x, torch.ones(3), torch.zeros(3), eps=EPS, engine=engine)
+    with pytest.raises(RuntimeError):
+        layer_norm(x, torch.ones(8).double(), torch.zeros(8).double(), eps=EPS, engine=engine)
