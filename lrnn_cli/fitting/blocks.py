@@ -28,7 +28,8 @@ def auto_block(batch_points: int, device: torch.device, cores: int) -> int:
     On the CPU the aim is the largest power of two that is at most the batch divided by the cores, from
     `LEAST_CPU_BLOCK` to `CPU_BLOCK`: two blocks of 512 cost up to 8 % more than one of 1024, which leaves a
     second core idle (docs/performance.md). The batch is then cut into equal blocks, as many as come nearest
-    to the aim, none above `CPU_BLOCK`: a small rest would cost nearly what a block costs.
+    to the aim, none above `CPU_BLOCK`: a small rest would cost nearly what a block costs. Where blocks stay
+    above `LEAST_CPU_BLOCK` their number is a multiple of the cores, so that none waits for the last block.
 
     Args:
         batch_points: of a step, in this process.
@@ -41,6 +42,9 @@ def auto_block(batch_points: int, device: torch.device, cores: int) -> int:
     share = max(1, batch_points // cores)
     aim = max(LEAST_CPU_BLOCK, 2 ** (share.bit_length() - 1))
     count = -(-batch_points // CPU_BLOCK) if aim >= CPU_BLOCK else max(1, round(batch_points / aim))
+    rounds = -(-count // cores) * cores
+    if batch_points // rounds >= LEAST_CPU_BLOCK:
+        count = rounds
     # points beyond the batch, as for measures over a whole signal, go in blocks of this size, too
     return -(-batch_points // count) if count > 1 else max(LEAST_CPU_BLOCK, batch_points)
 

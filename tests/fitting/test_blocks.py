@@ -120,6 +120,7 @@ def test_paired_parts_are_even_in_number_and_equal_but_for_the_last(n, block):
 
 @given(st.integers(1, 2**20), st.integers(1, 200))
 @example(288, 2)
+@example(3000, 2)
 @example(384, 1)
 def test_every_core_gets_a_block_where_the_batch_is_large_enough(batch, cores):
     block = auto_block(batch, CPU, cores)
@@ -128,5 +129,6 @@ def test_every_core_gets_a_block_where_the_batch_is_large_enough(batch, cores):
     assert len(sizes) == 1 or max(sizes) - min(sizes) <= len(sizes)  # no small rest
     if batch >= cores * LEAST_CPU_BLOCK:
         assert len(sizes) >= cores
+        assert len(sizes) % cores == 0 or batch // (-(-len(sizes) // cores) * cores) < LEAST_CPU_BLOCK
         assert 3 * block * cores > batch or block > CPU_BLOCK // 2  # and no smaller than that takes
     assert auto_block(batch, torch.device("cuda"), cores) == auto_block(1, torch.device("cuda"), 1)
