@@ -129,6 +129,7 @@ def test_every_core_gets_a_block_where_the_batch_is_large_enough(batch, cores):
     assert len(sizes) == 1 or max(sizes) - min(sizes) <= len(sizes)  # no small rest
     if batch >= cores * LEAST_CPU_BLOCK:
         assert len(sizes) >= cores
-        assert len(sizes) % cores == 0 or batch // (-(-len(sizes) // cores) * cores) < LEAST_CPU_BLOCK
+        whole = batch // (-(-len(sizes) // cores) * cores) >= LEAST_CPU_BLOCK
+        assert len(sizes) % cores == 0 or not whole or len(sizes) > block  # where rounding up costs a block
         assert 3 * block * cores > batch or block > CPU_BLOCK // 2  # and no smaller than that takes
     assert auto_block(batch, torch.device("cuda"), cores) == auto_block(1, torch.device("cuda"), 1)
