@@ -26,7 +26,18 @@ from torch import Tensor
 
 from lrnn_cli.errors import ConfigError
 from lrnn_cli.numerics import jets
-from lrnn_cli.numerics.expression_table import FUNCTIONS, Operand, angle, power, reciprocal, select
+from lrnn_cli.numerics.expression_table import (
+    CROSSINGS,
+    FUNCTIONS,
+    ROOTS,
+    Operand,
+    alike,
+    angle,
+    plain,
+    power,
+    reciprocal,
+    select,
+)
 from lrnn_cli.numerics.jets import Jet
 
 LONGEST = 4000  # characters
@@ -34,6 +45,7 @@ DEEPEST = 120  # levels of the syntax tree, and of brackets
 LARGEST_EXPONENT = 100.0
 _ROUGH = {"abs", "min", "max", "sqrt", "step", "sign", "log", "asin", "acos", "atan2", "r", "theta"}
 _CONSTANTS = {"pi": math.pi, "e": math.e}
+_SQUARE = "r^2"  # smooth at the origin, where r is not; no name that a user could write
 _COMPARE: dict[type, Callable[[Tensor, Tensor], Tensor]] = {
     ast.Lt: torch.lt,
     ast.LtE: torch.le,
@@ -55,6 +67,8 @@ class Expression:
         n_time: 1 where the first coordinate is time.
         smooth: it has no kinks, jumps and roots by the look of it, but for those that poles make.
         poles: it may have some: it divides by what varies, or takes a tangent.
+        crossings: it may break where one of these changes its sign: what it compares, divides by and so on.
+        roots: its slope may be infinite where one of these vanishes: what stands under a root or logarithm.
     """
 
     text: str
@@ -64,6 +78,8 @@ class Expression:
     n_time: int = 0
     smooth: bool = True
     poles: bool = False
+    crossings: tuple[Closure, ...] = ()
+    roots: tuple[Closure, ...] = ()
 
     def __call__(self, points: Tensor) -> Tensor:
         """Return the values (n,) at points (n, d), float64."""
@@ -87,8 +103,18 @@ class Expression:
         rate = self._evaluate([*jets.coordinates(points[:, :1]), *plain[1:]], points[:, :1]).gradient
         return Jet(found.value, torch.cat([rate, found.gradient]), found.laplacian)
 
+    def part(self, closure: Closure, points: Tensor) -> Tensor:
+        """Return the values (n,) of one of `crossings` or `roots` at points (n, d)."""
+        return plain(closure(self._environment(list(points.T)))).expand(len(points))
+
     def _evaluate(self, axes: list[Operand], like: Tensor) -> Jet:
         """Evaluate at coordinates that are jets or plain; a plain result becomes a constant at the points."""
+        result = self._closure(self._environment(axes))
+        if isinstance(result, Jet):
+            return result
+        return jets.constant(0.0, like) + result.expand(len(like))
+
+    def _environment(self, axes: list[Operand]) -> Environment:
         environment: Environment = {
             name: axes[k] for name, k in _coordinate_names(self.n_inputs, self.n_time).items()
         }
@@ -96,15 +122,12 @@ class Expression:
             total = _product(axes[self.n_time], axes[self.n_time])
             for axis in axes[self.n_time + 1 :]:
                 total = _sum(total, _product(axis, axis))
-            environment["r"] = FUNCTIONS["sqrt"][1](total)
+            environment |= {"r": FUNCTIONS["sqrt"][1](total), _SQUARE: total}
         if "theta" in self._names:
             turn = angle(environment["y"], environment["x"])
-            whole = turn + torch.tensor(2 * math.pi, dtype=like.dtype)
-            environment["theta"] = select(_plain(environment["y"]) < 0, whole, turn)
-        result = self._closure(environment)
-        if isinstance(result, Jet):
-            return result
-        return jets.constant(0.0, like) + result.expand(len(like))
+            whole = turn + torch.tensor(2 * math.pi, dtype=torch.float64)
+            environment["theta"] = select(plain(environment["y"]) < 0, whole, turn)
+        return environment
 
 
 def compile_expression(
@@ -145,12 +168,14 @@ class _Compiler:
         self, text: str, n_inputs: int, name: str, parameters: dict[str, float], n_time: int
     ) -> None:
         self.text, self.n_inputs, self.name, self.parameters = text, n_inputs, name, parameters
-        self.n_time = n_time
-        plane = {"theta"} if n_inputs - n_time == 2 else set()
+        self.n_time, self.n_space = n_time, n_inputs - n_time
+        plane = {"theta"} if self.n_space == 2 else set()
         known = set(_coordinate_names(n_inputs, n_time)) | {"r"} | plane
         self.variables = known - set(parameters)
         self.used: set[str] = set()
         self.smooth, self.poles = True, False
+        self.crossings: list[Closure] = []
+        self.roots: list[Closure] = []
 
     def compile(self) -> Expression:
         text = self.text
@@ -171,8 +196,10 @@ class _Compiler:
         except (ValueError, MemoryError, RecursionError):
             raise ConfigError(f"{self.name}: nested too deeply") from None
         closure = self._build(tree.body, 0)
-        names = frozenset(self.used)
-        return Expression(text, self.n_inputs, closure, names, self.n_time, self.smooth, self.poles)
+        return Expression(
+            text, self.n_inputs, closure, frozenset(self.used), self.n_time, self.smooth, self.poles,
+            tuple(self.crossings), tuple(self.roots),
+        )  # fmt: skip
 
     def _check_characters(self) -> None:
         depth = 0
@@ -220,7 +247,7 @@ class _Compiler:
                     self._build(body, depth + 1),
                     self._build(orelse, depth + 1),
                 )
-                return lambda env: select(choose(env), *_alike(yes(env), no(env)))
+                return lambda env: select(choose(env), *alike(yes(env), no(env)))
             case ast.Call():
                 return self._call(node, depth)
         raise self._refuse(node, f"{_spoken(node)} not allowed in an expression")
@@ -250,9 +277,14 @@ class _Compiler:
             raise self._refuse(node, f"unknown name {name[:40]!r}; {hint}")
         self.used.add(name)
         self.smooth &= name not in _ROUGH
+        if name == "theta" or (name == "r" and self.n_space == 1):  # r = |x| on the line
+            turns_at = "y" if name == "theta" else "x"
+            self.crossings.append(lambda env: env[turns_at])
         return lambda env: env[name]
 
     def _binary(self, node: ast.BinOp, depth: int) -> Closure:
+        if isinstance(node.op, ast.Pow):
+            return self._power(node, depth)
         left, right = self._build(node.left, depth + 1), self._build(node.right, depth + 1)
         match node.op:
             case ast.Add():
@@ -262,24 +294,44 @@ class _Compiler:
             case ast.Mult():
                 return lambda env: _product(left(env), right(env))
             case ast.Div():
-                self.poles |= self._varies(node.right)
+                self._divide_by(node.right, right)
                 return lambda env: _product(left(env), reciprocal(right(env)))
-            case ast.Pow():
-                return self._power(node, left, right)
         raise self._refuse(node, f"operator {type(node.op).__name__} not allowed; there are + - * / ^")
 
-    def _power(self, node: ast.BinOp, left: Closure, right: Closure) -> Closure:
+    def _power(self, node: ast.BinOp, depth: int) -> Closure:
+        right = self._build(node.right, depth + 1)
         if self._varies(node.right):
-            self.smooth &= not self._varies(node.left)
+            left = self._build(node.left, depth + 1)
+            if self._varies(node.left):
+                self.smooth = False
+                self.roots.append(left)
             log, exp = FUNCTIONS["log"][1], FUNCTIONS["exp"][1]
             return lambda env: exp(_product(right(env), log(left(env))))
         exponent = right({})
         p = float(exponent.value if isinstance(exponent, Jet) else exponent)
         if not abs(p) <= LARGEST_EXPONENT:
             raise self._refuse(node.right, f"exponent {p:g}; at most {LARGEST_EXPONENT:g} is allowed")
-        self.smooth &= p == round(p) or not self._varies(node.left)
-        self.poles |= p < 0 and self._varies(node.left)
+        smooth, radius = self.smooth, self._is_radius(node.left)
+        left = self._build(node.left, depth + 1)
+        if p < 0:
+            self._divide_by(node.left, left)
+        if radius and p % 2 == 0:
+            self.smooth = smooth
+            return lambda env: power(env[_SQUARE], p / 2)
+        if p != round(p) and self._varies(node.left):
+            self.smooth = False
+            # above 1 the slope is 0 at the root; beyond the line r^p sends no flux out of the origin
+            if p < 1 and not (radius and self.n_space > 1):
+                self.roots.append(left)
         return lambda env: power(left(env), p)
+
+    def _divide_by(self, node: ast.expr, divisor: Closure) -> None:
+        if self._varies(node):
+            self.poles = True
+            (self.roots if self._is_radius(node) else self.crossings).append(divisor)
+
+    def _is_radius(self, node: ast.expr) -> bool:
+        return isinstance(node, ast.Name) and node.id == "r" and "r" in self.variables
 
     def _varies(self, node: ast.expr) -> bool:
         """Tell whether a part of the expression depends on the point."""
@@ -303,29 +355,20 @@ class _Compiler:
         self.smooth &= name not in _ROUGH or not varies
         self.poles |= name == "tan" and varies
         arguments = [self._build(argument, depth + 1) for argument in node.args]
+        for table, found in ((CROSSINGS, self.crossings), (ROOTS, self.roots)):
+            if varies and name in table:
+                found.append(lambda env, u=table[name]: u(*(plain(v(env)) for v in arguments)))  # type: ignore[misc]
         if n_arguments == 1:
             return lambda env: function(arguments[0](env))
-        return lambda env: function(*_alike(arguments[0](env), arguments[1](env)))
+        return lambda env: function(*alike(arguments[0](env), arguments[1](env)))
 
     def _condition(self, node: ast.expr, depth: int) -> Callable[[Environment], Tensor]:
         if not isinstance(node, ast.Compare) or len(node.ops) != 1 or type(node.ops[0]) not in _COMPARE:
             raise self._refuse(node, "expected one comparison such as x < 0.5")
         left, right = self._build(node.left, depth + 1), self._build(node.comparators[0], depth + 1)
+        self.crossings.append(lambda env: plain(left(env)) - plain(right(env)))
         compare = _COMPARE[type(node.ops[0])]
-        return lambda env: compare(_plain(left(env)), _plain(right(env)))
-
-
-def _plain(u: Operand) -> Tensor:
-    return u.value if isinstance(u, Jet) else u
-
-
-def _alike(u: Operand, v: Operand) -> tuple[Operand, Operand]:
-    """Lift a constant to a jet where the other operand is one."""
-    if isinstance(u, Jet) and not isinstance(v, Jet):
-        return u, u * torch.tensor(0.0, dtype=torch.float64) + v
-    if isinstance(v, Jet) and not isinstance(u, Jet):
-        return v * torch.tensor(0.0, dtype=torch.float64) + u, v
-    return u, v
+        return lambda env: compare(plain(left(env)), plain(right(env)))
 
 
 def _sum(u: Operand, v: Operand) -> Operand:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lrnn_cli.numerics.jets import Jet, combine
+from lrnn_cli.numerics.univariate import power_derivatives
 
 Operand = Tensor | Jet
 Three = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
@@ -106,7 +107,7 @@ reciprocal = _unary(_reciprocal)
 def angle(y: Operand, x: Operand) -> Operand:
     """Return the angle of (x, y) in (-π, π]; its Laplacian is 0 when y and x are coordinates."""
     if not (isinstance(y, Jet) and isinstance(x, Jet)):
-        return torch.atan2(_value(y), _value(x))
+        return torch.atan2(plain(y), plain(x))
     v, u = y.value, x.value
     q = u * u + v * v
     second = (-2 * u * v / q**2, (v * v - u * u) / q**2, 2 * u * v / q**2)
@@ -121,34 +122,41 @@ def select(condition: Tensor, yes: Operand, no: Operand) -> Operand:
             torch.where(condition, yes.gradient, no.gradient),
             torch.where(condition, yes.laplacian, no.laplacian),
         )
-    return torch.where(condition, _value(yes), _value(no))
+    return torch.where(condition, plain(yes), plain(no))
 
 
-def _value(u: Operand) -> Tensor:
+def plain(u: Operand) -> Tensor:
+    """Return the value of an operand."""
     return u.value if isinstance(u, Jet) else u
+
+
+def alike(u: Operand, v: Operand) -> tuple[Operand, Operand]:
+    """Lift a constant to a jet where the other operand is one."""
+    if isinstance(u, Jet) and not isinstance(v, Jet):
+        return u, _lifted(v, u)
+    if isinstance(v, Jet) and not isinstance(u, Jet):
+        return _lifted(u, v), v
+    return u, v
+
+
+def _lifted(value: Tensor, like: Jet) -> Jet:
+    """Return the jet of a constant; 0 times the other jet would keep that one's NaN and infinities."""
+    return Jet(value.expand_as(like.value), torch.zeros_like(like.gradient), torch.zeros_like(like.laplacian))
 
 
 def minimum(u: Operand, v: Operand) -> Operand:
     """Return the smaller of two operands."""
-    return select(_value(u) <= _value(v), u, v)
+    return select(plain(u) <= plain(v), u, v)
 
 
 def maximum(u: Operand, v: Operand) -> Operand:
     """Return the larger of two operands."""
-    return select(_value(u) >= _value(v), u, v)
+    return select(plain(u) >= plain(v), u, v)
 
 
 def power(u: Operand, exponent: float) -> Operand:
     """Return u^p for a fixed p; u^0 = 1, also at u = 0."""
-
-    def three(t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        def term(factor: float, p: float) -> Tensor:
-            return torch.zeros_like(t) if factor == 0 else factor * t**p
-
-        p = exponent
-        return term(1.0, p), term(p, p - 1), term(p * (p - 1), p - 2)
-
-    return _unary(three)(u)
+    return _unary(power_derivatives(exponent))(u)
 
 
 FUNCTIONS: dict[str, tuple[int, Callable[..., Operand]]] = {
@@ -164,3 +172,17 @@ FUNCTIONS: dict[str, tuple[int, Callable[..., Operand]]] = {
     "max": (2, maximum),
 }  # fmt: skip
 """Name → number of arguments and function."""
+
+CROSSINGS: dict[str, Callable[..., Tensor]] = {
+    **dict.fromkeys(("abs", "step", "sign"), lambda u: u),
+    **dict.fromkeys(("min", "max"), lambda u, v: u - v),
+    "atan2": lambda y, x: y,
+    "tan": torch.cos,
+}
+"""Name → what changes its sign where the function jumps or has a kink."""
+
+ROOTS: dict[str, Callable[..., Tensor]] = {
+    **dict.fromkeys(("sqrt", "log"), lambda u: u),
+    **dict.fromkeys(("asin", "acos"), lambda u: 1 - u * u),
+}
+"""Name → what vanishes where its slope is infinite."""

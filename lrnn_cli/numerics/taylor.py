@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lrnn_cli.numerics.jets import Jet, nested
-from lrnn_cli.numerics.univariate import DERIVATIVES, Derivatives
+from lrnn_cli.numerics.univariate import DERIVATIVES, Derivatives, power_derivatives
 
 
 class UnsupportedOperation(TypeError):
@@ -216,8 +216,7 @@ def _matmul(x: Any, matrix: Any) -> Taylor:
 
 
 def _power(x: Taylor, power: float) -> Taylor:
-    p = float(power)
-    return _elementwise(lambda v: (v**p, p * v ** (p - 1), p * (p - 1) * v ** (p - 2)))(x)
+    return _elementwise(power_derivatives(float(power)))(x)
 
 
 def _sum(x: Taylor, dim: Any = None, keepdim: bool = False) -> Taylor:

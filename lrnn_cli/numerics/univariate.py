@@ -45,6 +45,18 @@ def _erf(v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return v.erf(), slope, -2 * v * slope
 
 
+def power_derivatives(p: float) -> Derivatives:
+    """Return v ↦ (v^p, p v^{p-1}, p (p-1) v^{p-2}); a derivative that vanishes does so at v = 0, too."""
+
+    def three(v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        def term(factor: float, exponent: float) -> Tensor:
+            return torch.zeros_like(v) if factor == 0 else factor * v**exponent
+
+        return term(1.0, p), term(p, p - 1), term(p * (p - 1), p - 2)
+
+    return three
+
+
 DERIVATIVES: dict[str, Derivatives] = {
     "sin": lambda v: (v.sin(), v.cos(), -v.sin()),
     "cos": lambda v: (v.cos(), -v.sin(), -v.cos()),

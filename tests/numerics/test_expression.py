@@ -29,6 +29,7 @@ SMOOTH = [
     "log(x) + sqrt(y) + abs(x - 2) + exp(-x*y)",
     "step(x - 0.5) * sign(y)",
     "x1*x2 + 3",
+    "r^2 + r^4/(1 + r^-2) + exp(-r**2)",
     "7",
 ]
 
@@ -136,6 +137,7 @@ def test_no_text_does_anything_but_evaluate_or_be_refused(text: str) -> None:
         ("x^0.5", False), ("(x^2 + y^2)^(1/2)", False), ("abs(x)", False), ("x > 0", False), ("r", False),
         ("x if y > 0 else y", False), ("x^y", False), ("min(x, 2)", False),
         ("acos(x)", False), ("theta", False),
+        ("exp(-r^2) + r^(4)", True), ("r^3", False), ("r^2*r", False), ("r^2.5", False),
     ],
 )  # fmt: skip
 def test_kinks_and_roots_are_seen(text: str, smooth: bool) -> None:
@@ -151,3 +153,31 @@ def test_kinks_and_roots_are_seen(text: str, smooth: bool) -> None:
 )  # fmt: skip
 def test_poles_are_suspected(text: str, poles: bool) -> None:
     assert compile_expression(text, 2).poles is poles
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "value", "slope", "laplacian"),
+    [
+        ("0 if x < 0 else sqrt(x)", -1.0, 0, 0, 0),
+        ("0 if x < 0 else x^1.5", -0.5, 0, 0, 0),
+        ("log(x) if x > 0 else 3", -2.0, 3, 0, 0),
+        ("min(1/(x + 0.5), 2)", -0.5, 2, 0, 0),
+        ("max(2, 1/x)", 0.25, 4, -16, 128),
+    ],
+)
+def test_the_branch_not_taken_leaves_no_trace(
+    text: str, at: float, value: float, slope: float, laplacian: float
+) -> None:
+    jet = compile_expression(text, 1).jet(torch.tensor([[at]], dtype=torch.float64))
+    assert (float(jet.value), float(jet.gradient), float(jet.laplacian)) == (value, slope, laplacian)
+
+
+@pytest.mark.parametrize(
+    ("text", "laplacian"), [("r^2", 6), ("r^4", 0), ("exp(-r^2)", -6), ("3 + r^2*cos(x)", 6), ("r^0", 0)]
+)
+def test_even_powers_of_the_radius_are_smooth_at_the_origin(text: str, laplacian: float) -> None:
+    origin = torch.zeros(1, 3, dtype=torch.float64)
+    found = compile_expression(text, 3).jet(origin)
+    assert not found.gradient.any()
+    assert float(found.laplacian) == pytest.approx(laplacian, abs=1e-14)
+    assert compile_expression("r^2 + x", 1, parameters={"r": 3.0})(origin[:, :1]).tolist() == [9.0]

@@ -65,6 +65,13 @@ def test_rules(function: Callable[[Any], Any]) -> None:
     agree(field_jet(function, points(9, 2)), nested(lambda x: function(x)[:, 0], points(9, 2)))
 
 
+@pytest.mark.parametrize(("power", "laplacian"), [(0, 0.0), (1, 0.0), (2, 4.0), (3, 0.0)])
+def test_powers_at_zero(power: int, laplacian: float) -> None:
+    found = field_jet(lambda x: (x**power).sum(1, keepdim=True), torch.zeros(1, 2, dtype=torch.float64))
+    assert found.gradient.flatten().tolist() == [float(power == 1)] * 2
+    assert float(found.laplacian) == laplacian
+
+
 def test_weights_get_the_same_gradient() -> None:
     model = build("siren", config_class("siren")(width=5, depth=2), n_inputs=2, n_outputs=1, seed=1).double()
     found = []
