@@ -2,8 +2,8 @@
 
 Rows of the equation are divided by s_f √N and those of the boundary by s_g √N_b, with s_f the root mean
 square of f and s_g that of the boundary data; where one of them vanishes, the scale of the other over or
-times λ₁, the lowest eigenvalue of the bounding box, stands in. The norm of all rows is then a relative
-residual.
+times a λ₁, with the mean of a and the lowest eigenvalue of the bounding box, stands in. The norm of all rows
+is then a relative residual.
 
 Rows of the equation are asked for at one of three kinds of points:
 
@@ -68,9 +68,9 @@ def measure_scales(problem: Problem, *, floor: float | None = None) -> Scales:
 
     Args:
         problem: what is to be solved.
-        floor: least size of f in parts of λ₁ times that of the boundary data. A linear solver meets all rows
-            whatever their weights; one that descends step by step wants `TRAINING_FLOOR`. Left out, it is
-            `LINEAR_FLOOR`, or `TRAINING_FLOOR` behind a lift, where there are no rows of the boundary, and
+        floor: least size of f in parts of a λ₁ times that of the boundary data. A linear solver meets all
+            rows whatever their weights; one that descends step by step wants `TRAINING_FLOOR`. Left out, it
+            is `LINEAR_FLOOR`, or `TRAINING_FLOOR` behind a lift, where there are no rows of the boundary, and
             for unsteady problems: with f = 0 and few features u = 0 would please heavy rows of the equation
             more than the initial condition could object.
 
@@ -84,10 +84,10 @@ def measure_scales(problem: Problem, *, floor: float | None = None) -> Scales:
     f_size = math.sqrt(float((weights * f * f).sum()) / problem.domain.volume)
     data, _ = problem.boundary(problem.domain.boundary(1000))
     g_size = float(data.target.square().mean().sqrt())
-    lowest = problem.lowest_eigenvalue()
+    size = problem.operator_size()
     if f_size == g_size == 0:
-        return Scales(1.0, 1.0 / lowest)
-    return Scales(max(f_size, floor * g_size * lowest), max(g_size, f_size / lowest))
+        return Scales(1.0, 1.0 / size)
+    return Scales(max(f_size, floor * g_size * size), max(g_size, f_size / size))
 
 
 def choose_points(
@@ -153,7 +153,7 @@ def collocate(
             else domain.heldout_boundary(round(share) + 7, heldout_seed)
         )
         rows, dirichlet = problem.boundary(where)
-        slope = scales.boundary * math.sqrt(problem.lowest_eigenvalue())
+        slope = scales.boundary * math.sqrt(problem.operator_size(1.0))  # Neumann data are slopes, not fluxes
         size = torch.where(dirichlet, scales.boundary, slope)
         parts.append(rows.scaled(1.0 / (size * math.sqrt(len(rows)))))
     return Collocation(join(parts), len(points))

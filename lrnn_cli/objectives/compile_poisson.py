@@ -123,7 +123,7 @@ def _examined(problem: Problem) -> Problem:
     rows, dirichlet = problem.boundary(where)
     require_finite("boundary data", rows.target, where.points)
     size = float(problem.exact(inside).abs().max()) if problem.exact else 0.0
-    size = max(size, float(source.abs().max()) / problem.lowest_eigenvalue())
+    size = max(size, float(source.abs().max()) / problem.operator_size())
     zero = bool((rows.target.abs() <= 1e-13 * size).all())
     corners = _corner_notes(problem, max(size, float(rows.target.abs().max())))
     notes += [*corners, *exact_notes(problem, inside, where)]
@@ -203,7 +203,7 @@ def exact_notes(problem: Problem, inside: Tensor, where: Boundary) -> list[str]:
     size = float(problem.exact(inside).abs().max())
     rows = problem.interior(inside)
     gap = float((rows.apply(problem.exact.jet(inside)) - rows.target).abs().max())
-    scale = max(float(rows.target.abs().max()), size * problem.lowest_eigenvalue())
+    scale = max(float(rows.target.abs().max()), size * problem.operator_size())
     missed = [("equation", gap)] if gap > EXACT_SLACK * scale else []
     edge, values = problem.boundary(where)
     gap = float(((problem.exact(edge.points) - edge.target).abs() * values).max()) if len(edge) else 0.0

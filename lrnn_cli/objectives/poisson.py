@@ -182,3 +182,14 @@ class Problem:
         """
         lower, upper = self.config.domain.bounds()
         return math.pi**2 * sum((b - a) ** -2 for a, b in zip(lower, upper, strict=True))
+
+    def operator_size(self, a: float | None = None) -> float:
+        """Return a λ₁, a typical size of the operator on u.
+
+        Args:
+            a: a diffusion; the mean of the problem's own when left out.
+        """
+        if a is None:
+            points, weights = self.domain.quadrature(N_CHECK)
+            a = float((weights * self.a(points)).sum() / weights.sum())
+        return a * self.lowest_eigenvalue()

@@ -118,7 +118,7 @@ class UnsteadyProblem(Problem):
             return None
         points, _ = self.domain.quadrature(N_CHECK)
         a_min, c = float(self.a(points).min()), self.c(points)
-        rate = a_min * super().lowest_eigenvalue() + float((c - self.drift(points)[1] / 2).min())
+        rate = a_min * self.lowest_eigenvalue() + float((c - self.drift(points)[1] / 2).min())
         exponent = rate * self.domain.time_to
         # beyond e^700 a double overflows: such a bound says nothing
         if exponent < -700:
@@ -126,11 +126,16 @@ class UnsteadyProblem(Problem):
         size = -math.expm1(-exponent) / rate if rate else self.domain.time_to
         return size, float(c.min()) >= 0
 
-    def lowest_eigenvalue(self) -> float:
-        """Return 1 / T + a λ₁, a typical size of the operator on u; a is the mean."""
-        points, weights = self.domain.quadrature(N_CHECK)
-        mean = float((weights * self.a(points)).sum()) / self.domain.volume
-        return 1.0 / self.domain.time_to + mean * super().lowest_eigenvalue()
+    def operator_size(self, a: float | None = None) -> float:
+        """Return 1 / T + a λ₁, a typical size of the operator on u.
+
+        Args:
+            a: a diffusion; the mean of the problem's own when left out.
+        """
+        if a is None:
+            points, weights = self.domain.quadrature(N_CHECK)
+            a = float((weights * self.a(points)).sum()) / self.domain.volume
+        return 1.0 / self.domain.time_to + a * self.lowest_eigenvalue()
 
 
 def compile_equation(config: ProblemConfig) -> Problem:
@@ -208,7 +213,7 @@ def _examined(problem: UnsteadyProblem) -> UnsteadyProblem:
     notes += [*exact_notes(problem, inside, where), *orientation_notes(problem.config)]
     if bool((a == 0).any()):
         notes.append("a vanishes: where it does on the boundary, only inflow has a condition")
-    size = max(float(rows.target.abs().max()), float(source.abs().max()) / problem.lowest_eigenvalue())
+    size = max(float(rows.target.abs().max()), float(source.abs().max()) / problem.operator_size())
     notes += _start_notes(problem, size)
     if isinstance(domain.base, Polygon) and domain.base.reentrant():
         notes.append(

@@ -59,3 +59,30 @@ def test_without_a_mask_the_boundary_keeps_its_rows(kind: str) -> None:
     n = len(found.rows) - found.n_interior
     usual = collocate(problem, 400, scales)
     assert n == len(usual.rows) - usual.n_interior > 0
+
+
+@pytest.mark.parametrize("sides", [{}, {"all": {"neumann": "exact"}}], ids=["values", "slopes"])
+@pytest.mark.parametrize("a", [1e4, 1e-4])
+def test_rows_count_the_same_whatever_the_size_of_a(a: float, sides: dict[str, dict[str, str]]) -> None:
+    found = []
+    for size in (1.0, a):
+        data = {"domain": Disc(), "exact": "exp(x*y)", "a": f"{size}*(2 + x)", "c": f"{size}"}
+        problem = compile_problem(ProblemConfig(**data, boundary=sides))
+        found.append(collocate(problem, 300, measure_scales(problem, floor=1.0)).rows)
+    one, other = found
+    for name in ("second", "first", "zeroth", "target"):
+        torch.testing.assert_close(getattr(other, name), getattr(one, name), rtol=1e-12, atol=1e-14)
+
+
+def test_the_scales_take_the_mean_of_a() -> None:
+    for a, mean in (("1", 1.0), ("x + 5.5", 6.0)):
+        problem = compile_problem(ProblemConfig(f="0", a=a, boundary={"all": {"dirichlet": "abs(x - 0.5)"}}))
+        scales = measure_scales(problem, floor=1.0)
+        size = scales.boundary * problem.lowest_eigenvalue()
+        assert scales.equation == (size if mean == 1 else pytest.approx(mean * size, rel=1e-12))
+
+
+def test_small_data_of_a_stiff_problem_are_not_taken_for_none() -> None:
+    small = {"all": {"dirichlet": "1e-15*x"}}
+    stiff, soft = (compile_problem(ProblemConfig(f="1", a=a, boundary=small)) for a in ("1e6", "1"))
+    assert stiff.lift is not None and soft.lift is None
