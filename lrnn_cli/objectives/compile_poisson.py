@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lrnn_cli.errors import ConfigError
+from lrnn_cli.numerics.breaks import find_jump, find_kink
 from lrnn_cli.numerics.checks import describe_nonfinite
 from lrnn_cli.numerics.domains import Box, Domain, Polygon
 from lrnn_cli.numerics.expression import Expression, compile_expression
@@ -37,7 +38,7 @@ def compile_problem(config: ProblemConfig) -> Problem:
 
     Raises:
         ConfigError: when an expression cannot be read, a side is unknown, data are missing or not
-            finite in the domain, or a is not positive.
+            finite in the domain, or a is not positive or jumps.
     """
     domain = config.domain
     n_inputs = len(domain.bounds()[0])
@@ -126,7 +127,8 @@ def _examined(problem: Problem) -> Problem:
     size = max(size, float(source.abs().max()) / problem.operator_size())
     zero = bool((rows.target.abs() <= 1e-13 * size).all())
     corners = _corner_notes(problem, max(size, float(rows.target.abs().max())))
-    notes += [*corners, *exact_notes(problem, inside, where)]
+    broken, bounded = break_notes(problem, inside)
+    notes += [*corners, *exact_notes(problem, inside, where), *broken]
     masked = bool(dirichlet.all()) and domain.mask(inside[:1]) is not None
     known = _lift(problem, rows, inside) if masked and not zero and not corners else None
     notes += orientation_notes(problem.config)
@@ -152,6 +154,7 @@ def _examined(problem: Problem) -> Problem:
         lift=known,
         f_shift=shift,
         pure_neumann=pure,
+        bounded=bounded,
         notes=tuple(notes),
     )
 
@@ -215,6 +218,45 @@ def exact_notes(problem: Problem, inside: Tensor, where: Boundary) -> list[str]:
     ]
 
 
+def break_notes(problem: Problem, inside: Tensor) -> tuple[list[str], bool]:
+    """Look for places where the equation at points is not the whole equation.
+
+    Where a jumps, -∇·(a ∇u) asks for a kink of u that balances the fluxes; rows at points know nothing of
+    that, and a smooth network that meets them all solves another equation. Where an exact solution has a
+    kink, its Laplacian has a part on that line that a derived f lacks.
+
+    Args:
+        problem: equation and exact solution.
+        inside: points (n, d) of the domain.
+
+    Returns:
+        notes on the exact solution, and whether the residual bounds the error.
+
+    Raises:
+        ConfigError: when a jumps from one point of space to the next.
+    """
+    place = find_jump(problem.a, inside, problem.domain.inside)
+    if place is not None:
+        raise ConfigError(
+            f"a: jumps at {spoken(place)}; expected no jumps, across which rows at points match no flux: "
+            "make it steep instead, as 1 + 9*(1 + tanh((x - 0.5)/0.02))/2"
+        )
+    place = None if problem.exact is None else find_kink(problem.exact, inside, problem.domain.inside)
+    if place is None:
+        return [], True
+    told = f"the exact solution has a kink, a jump or a root near {spoken(place)}"
+    if problem.f is not None:
+        return [f"{told}, where it solves no equation with such an f: errors against it say little"], True
+    return [
+        f"{told}, of which f derived from it knows nothing: errors against it say little, no bound"
+    ], False
+
+
+def spoken(point: Tensor) -> str:
+    """Return a point (d,) as (0.5, 1)."""
+    return f"({', '.join(f'{x:.3g}' for x in point.tolist())})"
+
+
 def _imbalance(problem: Problem, n: int) -> tuple[float, float]:
     """Return ∫ f + ∫ a ∂u/∂n over the boundary, 0 for compatible Neumann data, by rules of about n nodes.
 
@@ -236,9 +278,8 @@ def require_finite(name: str, values: Tensor, points: Tensor) -> None:
     """
     bad = ~torch.isfinite(values)
     if bool(bad.any()):
-        at = ", ".join(f"{x:.3g}" for x in points[bad][0].tolist())
         found = describe_nonfinite(int(values.isnan().sum()), int(values.isinf().sum()), len(values))
-        raise ConfigError(f"{name}: not finite in the domain, first at ({at}); {found}")
+        raise ConfigError(f"{name}: not finite in the domain, first at {spoken(points[bad][0])}; {found}")
 
 
 def _corner_notes(problem: Problem, size: float) -> list[str]:

@@ -3,7 +3,7 @@
     domain: {kind: disc, radius: 2}
     f: "1"                          left out when `exact` is given: then derived from it
     exact: "sin(pi*x)*sin(pi*y)"    for measuring; where f or boundary data are left out, they are derived
-    a: "1", c: "0"                  a > 0; c < 0 is a Helmholtz problem
+    a: "1", c: "0"                  a > 0 without jumps; c < 0 is a Helmholtz problem
     boundary: {all: {dirichlet: "0"}, x1: {neumann: "y"}}     or "exact": taken from there
 
 The sign convention is -Δu = f; Neumann data are ∂u/∂n with the outward normal. With `time_to` a problem is
@@ -82,6 +82,8 @@ class Problem:
         lift: G, which takes the data on the boundary (`numerics.lifting`); None for G = 0.
         f_shift: constant taken from f so that a pure Neumann problem has a solution.
         pure_neumann: only ∇u is determined; the mean of u is fixed afterwards.
+        bounded: the equation at points is all of it, so that its residual bounds the error; it is not where
+            derivatives of the data jump between the points.
         notes: what the user should know.
     """
 
@@ -96,6 +98,7 @@ class Problem:
     lift: Lift | None = None
     f_shift: float = 0.0
     pure_neumann: bool = False
+    bounded: bool = True
     notes: tuple[str, ...] = ()
 
     @property
@@ -166,9 +169,10 @@ class Problem:
 
         C = 1 / (a_min λ₁ + c_min), λ₁ ≥ π² Σ 1 / L_i² over the sides L_i of the bounding box (domain
         monotonicity of the Dirichlet eigenvalues). a_min and c_min are minima over sample points. None
-        where a side is Neumann, or the sum is not positive (Helmholtz beyond the first eigenvalue).
+        where a side is Neumann, the sum is not positive (Helmholtz beyond the first eigenvalue), or the
+        problem is not `bounded`.
         """
-        if not all(dirichlet for dirichlet, _ in self.sides):
+        if not (self.bounded and all(dirichlet for dirichlet, _ in self.sides)):
             return None
         points, _ = self.domain.quadrature(N_CHECK)
         a_min, c_min = float(self.a(points).min()), float(self.c(points).min())

@@ -4,7 +4,7 @@
     time_to: 1
     initial: "sin(pi*x)"            u at t = 0; "exact" when left out and an exact solution is given
     velocity: ["0.5"]               b, one expression per axis; 0 when left out
-    a: "0.05"                       a ≥ 0; where it is 0, only inflow has a condition
+    a: "0.05"                       a ≥ 0 without jumps in space; where it is 0, only inflow has a condition
 
 Expressions may depend on t; everything else is as in `objectives.poisson`. Time is a coordinate like the
 others, the first one, and the whole interval is solved at once: the equation, the conditions on ∂Ω and the
@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from lrnn_cli.errors import ConfigError
+from lrnn_cli.numerics.breaks import find_jump
 from lrnn_cli.numerics.cylinder import Cylinder
 from lrnn_cli.numerics.domains import Polygon
 from lrnn_cli.numerics.expression import Expression, compile_expression
@@ -28,12 +29,14 @@ from lrnn_cli.numerics.rows import Rows
 from lrnn_cli.numerics.shape import Boundary
 from lrnn_cli.objectives.compile_poisson import (
     FROM_EXACT,
+    break_notes,
     compile_problem,
     exact_notes,
     orientation_notes,
     read_sides,
     require_finite,
     require_source,
+    spoken,
 )
 from lrnn_cli.objectives.poisson import N_CHECK, Problem, ProblemConfig
 
@@ -112,9 +115,9 @@ class UnsteadyProblem(Problem):
 
             C = ∫_0^T exp(-μ t) dt = (1 - exp(-μ T)) / μ.
 
-        None where a side is Neumann.
+        None where a side is Neumann, or the problem is not `bounded`.
         """
-        if not all(values for values, _ in self.sides):
+        if not (self.bounded and all(values for values, _ in self.sides)):
             return None
         points, _ = self.domain.quadrature(N_CHECK)
         a_min, c = float(self.a(points).min()), self.c(points)
@@ -164,7 +167,7 @@ def compile_unsteady(config: ProblemConfig) -> UnsteadyProblem:
 
     Raises:
         ConfigError: when an expression cannot be read, data are missing or not finite, the velocity has not
-            one component per axis, space has too many dimensions, or a is negative.
+            one component per axis, space has too many dimensions, or a is negative or jumps.
     """
     d = len(config.domain.bounds()[0])
     if d > DIMENSIONS:
@@ -210,7 +213,13 @@ def _examined(problem: UnsteadyProblem) -> UnsteadyProblem:
     where = domain.boundary(N_CHECK // 4)
     rows, _ = problem.boundary(where)
     require_finite("initial or boundary data", rows.target, rows.points)
-    notes += [*exact_notes(problem, inside, where), *orientation_notes(problem.config)]
+    broken, bounded = break_notes(problem, inside)
+    for k, component in enumerate(problem.velocity):
+        place = find_jump(component, inside, domain.inside)
+        if place is not None:
+            broken.append(f"velocity {k + 1} jumps at {spoken(place)}: there is no bound of the error")
+            bounded = False
+    notes += [*exact_notes(problem, inside, where), *broken, *orientation_notes(problem.config)]
     if bool((a == 0).any()):
         notes.append("a vanishes: where it does on the boundary, only inflow has a condition")
     size = max(float(rows.target.abs().max()), float(source.abs().max()) / problem.operator_size())
@@ -219,7 +228,7 @@ def _examined(problem: UnsteadyProblem) -> UnsteadyProblem:
         notes.append(
             "a re-entrant corner: the gradient may be singular there, and no singular functions are added"
         )
-    return replace(problem, notes=tuple(notes))
+    return replace(problem, bounded=bounded, notes=tuple(notes))
 
 
 def _start_notes(problem: UnsteadyProblem, size: float) -> list[str]:

@@ -196,3 +196,30 @@ def test_rows_behind_the_boundary() -> None:
         return (found.exact.jet(x).value - found.lift.jet(x).value) / mask.value
 
     torch.testing.assert_close(rows.apply(nested(network, points)), rows.target, rtol=1e-8, atol=1e-8)
+
+
+def test_a_jump_of_a_is_refused() -> None:
+    line = Box(lower=(0.0,), upper=(1.0,))
+    with pytest.raises(
+        ConfigError, match=r"^a: jumps at \(0.5\); expected no jumps, .*: make it steep instead"
+    ):
+        problem(domain=line, f="1", a="1 if x < 0.5 else 10")
+    # beside the domain, or a kink alone
+    for a in ("1 + step(x - 2)", "1 + abs(x - 0.5)", "1 if x < 0.5 else x + 0.5"):
+        assert problem(domain=line, f="1", a=a).bound_constant() is not None
+
+
+def test_an_exact_solution_with_a_kink_has_no_bound() -> None:
+    line = Box(lower=(0.0,), upper=(1.0,))
+    derived = problem(domain=line, exact="min(x, 1 - x)")
+    assert derived.bound_constant() is None
+    told = (
+        "the exact solution has a kink, a jump or a root near (0.5), of which f derived from it knows nothing"
+    )
+    assert derived.notes == (f"{told}: errors against it say little, no bound",)
+    given = problem(domain=line, exact="min(x, 1 - x)", f="0")
+    assert given.bound_constant() is not None  # of the problem with that f
+    assert "near (0.5), where it solves no equation with such an f: errors" in " ".join(given.notes)
+    for exact in ("0 if x < 0.5 else (x - 0.5)^3.5", "abs(x - 2)", "sqrt(1 + x)"):
+        whole = problem(domain=line, exact=exact)
+        assert whole.bound_constant() is not None and whole.notes == ()

@@ -108,9 +108,25 @@ def test_what_is_said() -> None:
     assert compile_equation(ProblemConfig(f="1")).coordinates == ("x", "y")
 
 
+def test_what_jumps_in_space_has_no_bound_or_is_refused() -> None:
+    still = {"f": "0", "initial": "0"}
+    for whole in (
+        {"a": "1 if t < 0.5 else 2"},
+        {"velocity": ["sign(t - 0.5)"]},
+        {"velocity": ["abs(x - 1)"]},
+    ):
+        found = problem(**still, **whole)
+        assert found.bound_constant() is not None and found.notes == ()
+    broken = problem(**still, velocity=["1 if x < 1 else 3"])
+    assert broken.bound_constant() is None
+    assert "velocity 1 jumps at (" in broken.notes[0] and "there is no bound of the error" in broken.notes[0]
+    assert problem(exact="abs(x - 1 - t/10)").bound_constant() is None
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
+        ({"f": "0", "initial": "0", "a": "1 if x < 1 + t/10 else 2"}, "a: jumps at "),
         ({"initial": "0"}, "give f, or an exact solution"),
         ({"f": "0"}, "initial: give u at t = 0"),
         ({"f": "0", "initial": "0", "velocity": ["1", "2"]}, "velocity: expected 1 components"),

@@ -54,7 +54,8 @@ Exact = Annotated[
     ),
 ]
 Coefficient = Annotated[
-    str | None, _option("--a", metavar="EXPR", help="a in -div(a grad u) + c u = f; 1 if left out.")
+    str | None,
+    _option("--a", metavar="EXPR", help="a in -div(a grad u) + c u = f, without jumps; 1 if left out."),
 ]
 Reaction = Annotated[
     str | None, _option("--c", metavar="EXPR", help="c in the same; negative for Helmholtz.")
