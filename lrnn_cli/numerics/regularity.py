@@ -33,7 +33,7 @@ def zygmund(values: np.ndarray, spacing: Sequence[float], order: float) -> float
         order: s, in (0, 2].
 
     Returns:
-        The seminorm, in units of f per length^s; 0 where no axis has three samples.
+        The seminorm, in units of f per length^s; 0 where no axis has three samples, NaN where a value is.
 
     Raises:
         ValueError: when s is out of range or there is not one spacing per axis.
@@ -50,8 +50,8 @@ def zygmund(values: np.ndarray, spacing: Sequence[float], order: float) -> float
             step = [stride * e for e in direction]
             length = math.sqrt(sum((k * w) ** 2 for k, w in zip(step, spacing, strict=True)))
             change = _shifted(f, step, 1) + _shifted(f, step, -1) - 2 * _shifted(f, step, 0)
-            largest = max(largest, float(np.abs(change).max()) / length**order)
-    return largest
+            largest = np.maximum(largest, np.abs(change).max() / length**order)  # keeps NaN, unlike max
+    return float(largest)
 
 
 def zygmund_triples(

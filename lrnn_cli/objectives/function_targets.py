@@ -44,7 +44,7 @@ class Target:
         n_inputs: d.
         values: points (n, d) → values (n,), both float64.
         mesh: samples per axis unless the user gives others; None for scattered points.
-        order: s of the Zygmund seminorm that fits its regularity.
+        order: s of the Zygmund seminorm that fits its regularity; its own seminorm of that order is finite.
         irregular: what the set is where regularity fails; None where there is none.
         distance: points (n, d) → distance to that set (n,).
         near: distance up to which a point counts as near.
@@ -161,9 +161,11 @@ def _cusp_log(c: Choices) -> Target:
         return np.where(r > 0, r**alpha * np.log(np.where(r > 0, r, 1.0)), 0.0)
 
     formula = f"|x - x0|^{alpha:g} log|x - x0|, x0 = {LOG_CUSP_AT:g} on every axis"
+    # of order α it is infinite: the second difference at x0 is 2 h^α log h; of order α/2 the largest quotient
+    # is at h = exp(-2/α), which no mesh misses
     return Target(
         "cusp-log", formula, MULTIPLICATIVE, d, values, _fine_mesh(d),
-        order=min(alpha, 2.0), irregular="the point x0", distance=radius, near=0.1,
+        order=min(alpha / 2, 2.0), irregular="the point x0", distance=radius, near=0.1,
     )  # fmt: skip
 
 

@@ -84,6 +84,14 @@ def test_triples_give_the_quotients(seed, order):
     assert zygmund_triples(plus, centre, minus, lengths, order) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("at", [0, 3, 8])
+def test_a_seminorm_of_what_is_no_number_is_none(at):
+    f = np.linspace(0, 1, 9) ** 2
+    f[at] = math.nan
+    assert math.isnan(zygmund(f, [0.1], 1.0))
+    assert math.isnan(zygmund_triples(f, np.zeros(9), np.zeros(9), np.ones(9), 1.0))
+
+
 @pytest.mark.parametrize("order", [0.0, 2.1, math.nan])
 def test_orders_beyond_two_say_nothing(order):
     with pytest.raises(ValueError, match="order: expected 0 < s <= 2"):

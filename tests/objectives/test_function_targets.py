@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lrnn_cli.errors import ConfigError
 from lrnn_cli.numerics.expression import compile_expression
+from lrnn_cli.numerics.regularity import zygmund
 from lrnn_cli.objectives.function_targets import NAMED, Choices, expression_target, named_target
 
 CUBE = st.integers(0, 2**31).map(lambda seed: np.random.default_rng(seed).uniform(-1, 1, (20, 2)))
@@ -154,3 +155,17 @@ def test_what_makes_no_sense(name, more, words):
 def test_expressions_that_make_no_sense(text, dim, words):
     with pytest.raises(ConfigError, match=words):
         expression_target(text, dim)
+
+
+@pytest.mark.parametrize(("alpha", "order"), [(None, 0.5), (1.6, 0.8), (10.0, 2.0)])
+def test_the_order_of_the_cusp_with_a_logarithm_is_one_whose_seminorm_is_finite(alpha, order):
+    target = made("cusp-log", alpha=alpha)
+    assert target.order == order
+    found, at_alpha = [], []
+    for n in (201, 20001):  # x0 is a sample of both
+        x = 0.3 + np.linspace(-0.7, 0.7, n)
+        values = target.values(x[:, None])
+        found.append(zygmund(values, [1.4 / (n - 1)], target.order))
+        at_alpha.append(zygmund(values, [1.4 / (n - 1)], min(alpha or 1.0, 2.0)))
+    assert found[1] == pytest.approx(found[0], rel=0.02)
+    assert at_alpha[1] > 1.5 * at_alpha[0] or order == 2
