@@ -29,6 +29,14 @@ _SEED = 1
 _FLAT = 1e-3  # smallest slope on the boundary of a function fit for a mask, in parts of a typical one
 
 
+class _TooThinError(ConfigError):
+    def __init__(self) -> None:
+        super().__init__(
+            f"implicit: too thin, no grid line at {_STEPS} steps meets the domain; "
+            "expected a bounding box that it fills: make that smaller"
+        )
+
+
 class Implicit(Shape):
     """φ(x, y) ≤ 0 inside a bounding box."""
 
@@ -60,6 +68,11 @@ class Implicit(Shape):
         rim = lower + (upper - lower) * torch.cat([rim, rim.flip(1)])
         if bool((level(rim) < 0).any()):
             raise ValueError("implicit: the domain reaches beyond its bounding box; enlarge that")
+        try:
+            self.boundary(_COARSE)
+            _rule(self, _COARSE**2)
+        except _TooThinError as error:
+            raise ValueError(str(error)) from None
         return self
 
     @property
@@ -93,6 +106,8 @@ class Implicit(Shape):
         """Return about n points with normals, a nearly constant distance apart."""
         size = max(b - a for a, b in zip(*self.bounds(), strict=True))
         _, _, weights = self._crossings(size / _COARSE)
+        if not len(weights):
+            raise _TooThinError
         points, normals, weights = self._crossings(float(weights.sum()) / (1.1 * max(n, 16)))
         return Boundary(points, normals, torch.zeros(len(points), dtype=torch.int64), weights)
 
@@ -150,6 +165,8 @@ def _extent(domain: Implicit) -> tuple[float, float]:
     """Return the least and the greatest y of a domain."""
     lines = torch.linspace(domain.lower[0], domain.upper[0], _FINE, dtype=torch.float64)
     along, _ = domain._cuts(1, lines)
+    if not len(along):
+        raise _TooThinError
     return float(along.min()), float(along.max())
 
 
@@ -160,6 +177,8 @@ def _rule(domain: Implicit, n: int) -> tuple[Tensor, Tensor]:
     y, y_weights = gauss(size, *_extent(domain))
     ends, line = domain._cuts(0, y)
     left, right, line = ends[0::2], ends[1::2], line[0::2]
+    if not len(left):
+        raise _TooThinError
     longest = float((right - left).max())
     points, weights = [], []
     for a, b, k in zip(left.tolist(), right.tolist(), line.tolist(), strict=True):

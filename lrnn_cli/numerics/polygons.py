@@ -32,8 +32,8 @@ def legendre(n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def signed_area(vertices: Sequence[Vertex]) -> float:
-    """Return ½ Σ (x_k y_{k+1} - x_{k+1} y_k): positive when counter-clockwise."""
-    x, y = np.array(vertices).T
+    """Return ½ Σ (x_k y_{k+1} - x_{k+1} y_k) about the first vertex: positive when counter-clockwise."""
+    x, y = (np.array(vertices) - vertices[0]).T  # far from the origin the products would lose all digits
     return float(0.5 * np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y))
 
 
@@ -53,7 +53,7 @@ def checked(vertices: Sequence[Vertex]) -> tuple[Vertex, ...]:
         for j in range(i + 2, n):
             if (i, j) != (0, n - 1) and _cross(kept[i], kept[i + 1], kept[j], kept[(j + 1) % n]):
                 raise ValueError(f"polygon: edges {i + 1} and {j + 1} cross or touch")
-    size = max(max(abs(x), abs(y)) for x, y in kept)
+    size = max(max(axis) - min(axis) for axis in zip(*kept, strict=True))
     area = signed_area(kept)
     if abs(area) <= 1e-12 * size**2:
         raise ValueError("polygon: empty, the vertices lie on one line")

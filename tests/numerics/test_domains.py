@@ -84,6 +84,16 @@ def test_polygons_that_are_none(vertices: tuple[tuple[float, float], ...], messa
         Polygon(vertices=vertices)
 
 
+def test_a_polygon_may_lie_anywhere() -> None:
+    corners = ((0.0, 0.0), (0.25, 0.0), (0.0, 0.25))
+    here, far = (Polygon(vertices=tuple((x + by, y + by) for x, y in corners)) for by in (0.0, 4e5))
+    assert far.volume == here.volume == 0.25**2 / 2
+    assert far.inside(here.heldout(50, 0) + 4e5).all()
+    assert float(far.quadrature(100)[1].sum()) == pytest.approx(far.volume, rel=1e-9)
+    with pytest.raises(ValidationError, match="on one line"):
+        Polygon(vertices=((4e5, 4e5), (4e5 + 1, 4e5 + 1), (4e5 + 2, 4e5 + 2)))
+
+
 def test_other_shapes_that_are_none() -> None:
     with pytest.raises(ValidationError, match="lower < upper"):
         Box(lower=(0.0, 0.0), upper=(1.0, 0.0))

@@ -6,6 +6,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from lrnn_cli.errors import ConfigError
+from lrnn_cli.numerics import implicit_domain
 from lrnn_cli.numerics.domains import Disc, Implicit
 from lrnn_cli.objectives.poisson import ProblemConfig
 
@@ -73,3 +75,25 @@ def test_it_is_one_of_the_domains_of_a_problem() -> None:
 def test_what_is_no_domain(expression: str, upper: tuple[float, float], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         Implicit(expression=expression, lower=(-2.0, -2.0), upper=upper)
+
+
+STRIP = "(x - 0.503)^2*1e6 + y^2*0.3 - 0.1"
+
+
+def test_a_domain_between_the_grid_lines_is_refused() -> None:
+    with pytest.raises(
+        ValidationError, match="implicit: too thin, no grid line at 512 steps meets the domain"
+    ):
+        Implicit(expression=STRIP, lower=(-1.0, -1.0), upper=(1.0, 1.0))
+    # every way to look at one says the same
+    strip = Implicit.model_construct(expression=STRIP, lower=(-1.0, -1.0), upper=(1.0, 1.0))
+    for look in (strip.boundary, strip.quadrature):
+        with pytest.raises(ConfigError, match="implicit: too thin, no grid line"):
+            look(400)
+    # along y lines meet this one, along x they do not
+    wider = Implicit.model_construct(
+        expression="(x - 0.5058)^2*4e4 + y^2*0.3 - 0.1", lower=(-1.0, -1.0), upper=(1.0, 1.0)
+    )
+    assert implicit_domain._extent(wider)[0] < -0.5
+    with pytest.raises(ConfigError, match="implicit: too thin, no grid line"):
+        wider.quadrature(400)
