@@ -202,7 +202,6 @@ def solve_levenberg(
 
     Raises:
         ConfigError: when there are too many parameters for a dense Jacobian.
-        FitError: when no step lowers the residual.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)  # the runner spreads the work: many small operations, few large ones

@@ -113,7 +113,8 @@ def train_network(
         rate = lr or RATE
         for step, cost, vector in stepper(network, evaluate, rate, n_steps, share):
             if not math.isfinite(cost):
-                raise FitError(f"{method}: the loss is not finite; use a smaller --lr")
+                hint = "use a smaller --lr" if method == "adam" else "use another --seed, or --solver adam"
+                raise FitError(f"{method}: the loss is not finite; {hint}")
             if cost < best:
                 best, theta = cost, vector.clone()
             seconds = time.perf_counter() - began

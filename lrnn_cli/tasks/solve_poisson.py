@@ -86,6 +86,8 @@ class PoissonTask:
                 f"--grid {settings.grid}: {settings.grid**d} nodes in {d} dimensions, at most {MOST_NODES}"
             )
         check_reference(self.problem, settings.reference)
+        if settings.lr and self.solver != "adam":
+            raise ConfigError(f"--lr: {self.solver} has no learning rate; leave it out or use --solver adam")
         if settings.collocation == "adaptive" and self.solver == "lbfgs":
             raise ConfigError(
                 "--collocation adaptive: lbfgs needs the same points in all steps; "

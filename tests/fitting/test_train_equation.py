@@ -1,5 +1,6 @@
 """Training models of the catalog on equations by first-order methods."""
 
+import math
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,17 @@ def test_what_cannot_be_is_refused() -> None:
         choose_config("siren", {"width": 3}, 100, 2)
     with pytest.raises(FitError, match="use a smaller --lr"):
         train(BUMP, "adam", "mlp-tanh", 40, lr=1e200)
+
+
+def test_a_loss_that_is_not_finite_is_told_by_what_the_method_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(network: train_equation.CatalogNetwork, *_: object) -> tuple[float, torch.Tensor]:
+        return math.nan, torch.zeros_like(network.theta)
+
+    monkeypatch.setattr(train_equation.CatalogNetwork, "loss_and_gradient", lost)
+    with pytest.raises(
+        FitError, match=r"^lbfgs: the loss is not finite; use another --seed, or --solver adam$"
+    ):
+        train(BUMP, "lbfgs", "mlp-tanh", 40)
 
 
 def test_piecewise_linear_models_are_named() -> None:
