@@ -14,11 +14,10 @@ import torch
 
 from lrnn_cli.numerics.checks import check_shape
 from lrnn_cli.numerics.scan_geometry import Geometry
+from lrnn_cli.numerics.view_shares import share_turn
 
 Filter = Literal["ramp", "shepp-logan", "cosine", "hamming", "hann"]
 FILTERS: tuple[Filter, ...] = ("ramp", "shepp-logan", "cosine", "hamming", "hann")
-
-WEDGE = 4.0  # a gap between views this many times the median one is a missing wedge, not a sparse spot
 
 
 def fbp(sinogram: torch.Tensor, geometry: Geometry, filter: Filter = "ramp") -> torch.Tensor:
@@ -127,8 +126,9 @@ def frequency_response(length: int, filter: Filter) -> np.ndarray:
 def view_weights(theta: np.ndarray) -> np.ndarray:
     """Share of every view of a parallel beam in the half turn.
 
-    Half the gap to each neighbour modulo π; views of the same lines (θ and θ + π) share one part. A gap of
-    more than four times the median is a missing wedge, counted as one median gap.
+    Half the gap to each neighbour modulo π; views of the same lines (θ and θ + π) share one part, also where
+    their angles agree but nearly. A gap of more than four times the usual one is a missing wedge, counted as
+    one usual gap.
 
     Args:
         theta: Angles in radians, (v,), any order.
@@ -136,34 +136,19 @@ def view_weights(theta: np.ndarray) -> np.ndarray:
     Returns:
         The weights in radians, float64 (v,); for v equal steps round the half turn π / v each.
     """
-    folded = np.round(np.mod(theta, math.pi), 12)
-    folded[folded >= round(math.pi, 12)] = 0.0
-    lines, inverse, counts = np.unique(folded, return_inverse=True, return_counts=True)
-    gaps = np.diff(lines, append=lines[0] + math.pi)
-    median = float(np.median(gaps))
-    gaps = np.where(gaps > WEDGE * median, median, gaps)
-    return np.asarray(((gaps + np.roll(gaps, 1)) / 2 / counts)[inverse])
+    return share_turn(theta, math.pi).shares
 
 
 def _fan_weights(geometry: Geometry) -> np.ndarray:
     """Weights (views, bins) of the rays of a fan: angular step times share among rays of the same line."""
-    beta = np.mod(geometry.theta, 2 * math.pi)
-    order = np.argsort(beta)
-    gaps = np.diff(beta[order], append=beta[order[0]] + 2 * math.pi)
-    median = float(np.median(gaps))
-    widest = int(np.argmax(gaps))
-    turned = 2 * math.pi - gaps[widest] + median
-    gaps = np.where(gaps > WEDGE * median, median, gaps)
-    step = np.empty_like(gaps)
-    step[order] = (gaps + np.roll(gaps, 1)) / 2
-    if turned > 2 * math.pi - median / 2:
-        return np.repeat(step[:, None] / 2, geometry.n_bins, axis=1)
-    start = beta[order[(widest + 1) % len(order)]] - median / 2
-    since = np.mod(geometry.theta - start, 2 * math.pi)[:, None]
+    turn = share_turn(geometry.theta, 2 * math.pi)
+    if turn.turned > 2 * math.pi - turn.step / 2:
+        return np.repeat(turn.shares[:, None] / 2, geometry.n_bins, axis=1)
+    since = np.mod(geometry.theta - turn.first + turn.step / 2, 2 * math.pi)[:, None]
     theta, _ = geometry.lines()
     gamma = geometry.theta[:, None] - theta
-    delta = max(float(np.abs(gamma).max()), (turned - math.pi) / 2)
-    return step[:, None] * _parker(since, gamma, delta)
+    delta = max(float(np.abs(gamma).max()), (turn.turned - math.pi) / 2)
+    return turn.shares[:, None] * _parker(since, gamma, delta)
 
 
 def _parker(beta: np.ndarray, gamma: np.ndarray, delta: float) -> np.ndarray:

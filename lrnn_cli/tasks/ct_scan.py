@@ -21,6 +21,7 @@ from lrnn_cli.numerics.coords import view_angles
 from lrnn_cli.numerics.fbp import fbp
 from lrnn_cli.numerics.projection import Geometry, Model, Projector, default_bins
 from lrnn_cli.numerics.rotation_center import find_center
+from lrnn_cli.numerics.view_shares import share_turn
 from lrnn_cli.signals.sinogram import Sinogram
 from lrnn_cli.signals.slices import HOUNSFIELD, Slice, Units, block_means
 from lrnn_cli.tasks.ct_settings import MU_WATER_PER_MM, ScanSettings
@@ -171,9 +172,7 @@ def _short_turn(geometry: Geometry) -> tuple[str, ...]:
     source = geometry.source_distance
     if source is None or geometry.n_views < 2:
         return ()
-    beta = np.sort(np.mod(geometry.theta, 2 * math.pi))
-    gaps = np.diff(beta, append=beta[0] + 2 * math.pi)
-    turned = 2 * math.pi - float(gaps.max()) + float(np.median(gaps))
+    turned = share_turn(geometry.theta, 2 * math.pi).turned
     theta, _ = geometry.lines()
     half_fan = float(np.abs(theta - geometry.theta[:, None]).max())
     needed = math.pi + 2 * min(half_fan, math.asin(geometry.radius / source))
