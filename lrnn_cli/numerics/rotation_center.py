@@ -18,9 +18,10 @@ def find_center(sinogram: np.ndarray, angles: np.ndarray) -> float:
     """Bin coordinate of the axis of rotation, to a fraction of a bin.
 
     Takes pairs of views half a turn apart (up to 24); where there is none nearer than a step and a half (a
-    scan over [0°, 180°)), the first and the last view serve. Each pair is compared over the part of the
-    detector that both cover, as a root mean square difference per bin, for shifts in steps of half a bin,
-    then refined by a parabola through the best three.
+    scan over [0°, 180°)), the first and the last view serve. The pairs are compared over the part of the
+    detector that both cover, for axes up to a quarter of the detector from its middle in steps of half a bin:
+    the energy of the difference over that of the data there, so that empty parts, which are equal about any
+    axis, do not win. A parabola through the best three refines.
 
     Args:
         sinogram: Line integrals, (views, bins).
@@ -44,7 +45,7 @@ def find_center(sinogram: np.ndarray, angles: np.ndarray) -> float:
     best = int(np.argmin(cost))
     center = sums[best] / 2
     if 0 < best < len(sums) - 1:
-        left, middle, right = cost[best - 1 : best + 2] ** 2
+        left, middle, right = cost[best - 1 : best + 2]
         bend = left - 2 * middle + right
         if bend > 0:
             center += 0.25 * (left - right) / bend
@@ -83,9 +84,10 @@ def mirrored_views(theta: np.ndarray, most: int = 24) -> list[tuple[int, int]]:
 
 
 def _mismatch(p: np.ndarray, pairs: list[tuple[int, int]], total: int) -> float:
-    """Root mean square of p(a, b) - p(a', total - b) where both lie on the detector."""
+    """Energy of p(a, b) - p(a', total - b) over that of both, where both lie on the detector; else 1."""
     n_bins = p.shape[1]
     low, high = max(0, total - n_bins + 1), min(n_bins - 1, total)
-    bins = np.arange(low, high + 1)
-    difference = np.concatenate([p[a, bins] - p[b, total - bins] for a, b in pairs])
-    return float(np.sqrt(np.mean(difference**2)))
+    first, second = np.transpose(pairs)
+    one, other = p[first, low : high + 1], p[second, total - high : total - low + 1][:, ::-1]
+    energy = float(np.sum(one**2) + np.sum(other**2))
+    return float(np.sum((one - other) ** 2)) / energy if energy > 0 else 1.0

@@ -99,6 +99,25 @@ def test_the_centre_of_rotation(center: float, turn: int, noisy: bool) -> None:
     assert find_center(p, geometry.theta) == pytest.approx(center, abs=0.5)
 
 
+@pytest.mark.parametrize(("n_bins", "center"), [(90, 60.5), (128, 83.5), (90, 28.5)])
+@pytest.mark.parametrize("turn", [1, 2])
+@pytest.mark.parametrize("i0", [None, 1e4])
+def test_the_centre_of_an_object_in_one_half_of_the_detector(
+    n_bins: int, center: float, turn: int, i0: float | None
+) -> None:
+    """The other half is empty, and as good as any mirror image of itself."""
+    geometry = Geometry(40, half_turn(60) * turn, n_bins, center=center)
+    p = sinogram([Ellipse(1.0, 0.7, 0.5, 0.1, 0.1), Ellipse(0.5, 0.2, 0.1, -0.3, 0.1)], geometry)
+    if i0 is not None:
+        p = poisson(p / 10, i0, seed=0)[0]
+    assert find_center(p, geometry.theta) == pytest.approx(center, abs=0.5)
+    assert find_center(p[:, ::-1], -geometry.theta) == pytest.approx(n_bins - 1 - center, abs=0.5)
+
+
+def test_nothing_has_its_centre_anywhere() -> None:
+    assert 0 <= find_center(np.zeros((9, 20)), half_turn(9)) <= 19
+
+
 def test_what_has_no_centre() -> None:
     with pytest.raises(ValueError, match="over at least half a turn"):
         find_center(np.ones((9, 9)), np.radians(np.arange(9.0) * 10))
