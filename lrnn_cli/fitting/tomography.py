@@ -148,9 +148,11 @@ class TomographyFit:
             the records of the trainer; its loss is the distance to the target of the moment.
         """
         for step in self.trainer.run(should_stop):
-            # the round belongs to the step: whoever saves the state between two steps finds it done
+            # the round belongs to the step: whoever saves the state between two steps finds it done; the
+            # record that closes the training is no step, and nobody would learn the target of its round
             share = (step.progress - WARM) / (1 - WARM - POLISH)
-            if self.rounds_done < self.n_rounds and share >= self.rounds_done / self.n_rounds:
+            is_due = self.rounds_done < self.n_rounds and share >= self.rounds_done / self.n_rounds
+            if is_due and self.trainer.outcome is None:
                 self._round()
             yield step
 
