@@ -5,7 +5,7 @@ and the normalised u = μ / μ_ref with μ_ref = 2 μ_water, in which water is 0
 O(1):
 
     HU:                 u = (1 + HU / 1000) / 2
-    image or array:     u = v, so that half of white is water
+    image or array:     u = v, so that half of white is water; 8 and 16 bits without sign have white 1
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from lrnn_cli.signals.dicom import is_dicom, read_dicom
 from lrnn_cli.signals.image import ImageOptions, read_image
 
 LARGEST_SIDE = 4096
+USUAL = (0.05, 10.0)  # the largest u of a slice; bone is near 1, metal near 3
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Slice:
         u: normalised attenuation, float64 (n, n), not negative.
         box: (top, bottom, left, right), the part that is not padding.
         units: of the values as stored.
-        data_range: peak of PSNR and SSIM, in units of u.
+        data_range: peak of PSNR and SSIM, in units of u: of DICOM the span, else the largest, at least 1.
         pixel_size: side of a pixel, in mm for DICOM.
         name: stem of the file.
         path: as given.
@@ -63,6 +64,7 @@ class Slice:
         shape: of the file, (h, w).
         dtype: of the file.
         notes: sentences for the user.
+        warnings: what the user should look at.
     """
 
     u: np.ndarray
@@ -76,6 +78,7 @@ class Slice:
     shape: tuple[int, int]
     dtype: str
     notes: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def read_slice(path: str | Path, data: bytes | None = None) -> Slice:
@@ -89,7 +92,8 @@ def read_slice(path: str | Path, data: bytes | None = None) -> Slice:
         The slice.
 
     Raises:
-        InputError: when it cannot be read, holds values that are not finite, or nothing at all.
+        InputError: when it cannot be read, holds values that are not finite, nothing at all, or more below 0
+            than above.
     """
     notes: list[str] = []
     pixel, dtype = 1.0, "float32"
@@ -101,21 +105,29 @@ def read_slice(path: str | Path, data: bytes | None = None) -> Slice:
         data_range = float(values.max() - values.min())
     elif Path(path).suffix.lower() == ".npy":
         array = read_array(path, data)
-        values, units, sha256, dtype = array.values.astype(np.float64), GREY, array.sha256, array.dtype
-        data_range = 1.0 if values.max() <= 1 else float(values.max() - min(values.min(), 0))
+        values, units, sha256, dtype = array.values, GREY, array.sha256, array.dtype
+        if dtype in ("uint8", "uint16"):
+            white = np.iinfo(dtype).max
+            values = values / white
+            notes.append(f"{dtype} values divided by {white}, as those of images are")
     else:
         image = read_image(path, ImageOptions(alpha="drop"), data)
         if image.n_channels > 1:
             image = read_image(path, ImageOptions(alpha="drop", grey=True), data)
         values, units = image.values[..., 0].astype(np.float64), GREY
         sha256, dtype = image.sha256, str(image.format["dtype"])
-        notes += image.notes
-        data_range = image.peak
+        # the last note on floats states a peak over values below 0, too, which a slice has not
+        notes += image.notes[:-1] if dtype == "float32" else image.notes
     _check(values, str(path))
     negative = int((values < 0).sum())
     if negative:
         notes.append(f"{negative} values below 0 are set to 0: attenuation is not negative")
-    square, box = padded(np.maximum(values, 0.0))
+    values = np.maximum(values, 0.0)
+    if units == GREY:
+        data_range = max(1.0, float(values.max()))
+        if data_range > 1:
+            notes.append(f"values kept as stored; the peak of PSNR and SSIM is the largest, {data_range:g}")
+    square, box = padded(values)
     if square.shape != values.shape:
         notes.append(
             f"{values.shape[1]}x{values.shape[0]} pixels padded with air to {len(square)}x{len(square)}"
@@ -124,7 +136,18 @@ def read_slice(path: str | Path, data: bytes | None = None) -> Slice:
         u=square, box=box, units=units, data_range=data_range, pixel_size=pixel,
         name="stdin" if str(path) == "-" else Path(path).stem, path=str(path), sha256=sha256,
         shape=(values.shape[0], values.shape[1]), dtype=dtype, notes=tuple(notes),
+        warnings=_odd_scale(float(values.max())),
     )  # fmt: skip
+
+
+def _odd_scale(largest: float) -> tuple[str, ...]:
+    """A warning where u is far from what networks, priors and simulated counts are made for."""
+    if USUAL[0] <= largest <= USUAL[1]:
+        return ()
+    return (
+        f"the largest value of the slice is {largest:.4g}, but water is taken to be 0.5 and bone about 1: "
+        "networks, priors and simulated counts will not suit it; divide it to that scale",
+    )
 
 
 def _check(values: np.ndarray, name: str) -> None:
@@ -137,12 +160,18 @@ def _check(values: np.ndarray, name: str) -> None:
     n_nan, n_infinite = count_nonfinite(values)
     if n_nan or n_infinite:
         raise InputError(f"{name}: {describe_nonfinite(n_nan, n_infinite, values.size)}; fill them in first")
-    if values.max() <= 0:
+    below, above = -float(values[values < 0].sum()), float(values[values > 0].sum())
+    if below > above:
+        raise InputError(
+            f"{name}: the values below 0 outweigh those above, as in Hounsfield units; attenuation is not "
+            "negative: save (HU + 1000) / 2000, in which water is 0.5 and air 0"
+        )
+    if above <= 0:
         raise InputError(f"{name}: the slice holds nothing but zeros, so there is nothing to reconstruct")
 
 
 def padded(values: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int, int]]:
-    """Pad with zeros to an even square, the original in the middle.
+    """Pad with zeros to a square of the longer side, the original in the middle.
 
     Args:
         values: (h, w).

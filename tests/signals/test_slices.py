@@ -59,12 +59,49 @@ def test_negative_values_are_set_to_zero(tmp_path: Path) -> None:
     assert found.u.min() == 0 and "1 values below 0 are set to 0" in found.notes[-1]
 
 
+@pytest.mark.parametrize("suffix", ["npy", "tif"])
+@pytest.mark.parametrize(("low", "high", "peak"), [(-1, 1, 1), (-1, 3, 3), (0, 0.7, 1), (2, 3, 3)])
+def test_the_peak_is_that_of_the_values_that_are_used(
+    tmp_path: Path, suffix: str, low: float, high: float, peak: float
+) -> None:
+    path, values = tmp_path / f"a.{suffix}", np.full((9, 9), high, dtype=np.float32)
+    values[2, 2:5] = low
+    np.save(path, values) if suffix == "npy" else tifffile.imwrite(path, values, photometric="minisblack")
+    found = read_slice(path)
+    assert found.data_range == peak
+    assert [note for note in found.notes if "peak" in note] == (
+        ["values kept as stored; the peak of PSNR and SSIM is the largest, 3"] if peak == 3 else []
+    )
+
+
+def test_whole_numbers_in_arrays_are_read_as_those_of_images(tmp_path: Path) -> None:
+    values = np.arange(81, dtype=np.uint8).reshape(9, 9) * 3
+    np.save(tmp_path / "a.npy", values)
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric="minisblack")
+    array, image = read_slice(tmp_path / "a.npy"), read_slice(tmp_path / "a.tif")
+    np.testing.assert_allclose(array.u, image.u, rtol=1e-6)
+    assert array.notes == ("uint8 values divided by 255, as those of images are",)
+    assert (array.dtype, array.data_range, array.warnings) == ("uint8", 1.0, ())
+    np.save(tmp_path / "b.npy", values.astype(np.uint16) * 257)
+    np.testing.assert_allclose(read_slice(tmp_path / "b.npy").u, array.u)
+
+
+@pytest.mark.parametrize(("largest", "warns"), [(0.02, True), (0.05, False), (3, False), (1500, True)])
+def test_scales_that_nothing_suits_are_pointed_out(tmp_path: Path, largest: float, warns: bool) -> None:
+    np.save(tmp_path / "a.npy", np.full((9, 9), float(largest)))
+    told = read_slice(tmp_path / "a.npy").warnings
+    assert len(told) == warns
+    assert not warns or f"the largest value of the slice is {largest:g}, but water is taken" in told[0]
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
         (np.ones((4, 40)), r"at least 8x8 values, got shape \(4, 40\)"),
         (np.ones((9, 9, 9)), r"at least 8x8 values, got shape \(9, 9, 9\)"),
         (np.zeros((9, 9)), "nothing but zeros"),
+        (np.full((9, 9), -1.0), "values below 0 outweigh those above, as in Hounsfield units"),
+        (np.where(np.eye(9) > 0, 800, -1000), r"save \(HU \+ 1000\) / 2000, in which water is 0.5"),
         (np.full((9, 9), np.nan), "NaN"),
         (np.ones((8, 5000)), r"at most 4096 pixels a side"),
     ],
