@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +93,9 @@ def _from_npz(content: bytes, key: str, name: str) -> tuple[np.ndarray, dict[str
 
 
 def _from_text(content: bytes) -> np.ndarray:
-    text = content.decode("utf-8-sig").replace(";", ",")
+    text = re.sub("#.*", "", content.decode("utf-8-sig"))
+    if ";" in text:  # between numbers, so that commas, if any, stand within them: 1,5;2,25
+        text = text.replace(",", ".").replace(";", ",")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # "input contained no data": refused by the caller
         return np.loadtxt(io.StringIO(text), delimiter="," if "," in text else None, ndmin=1)

@@ -16,6 +16,18 @@ def test_csv_with_semicolons_and_blanks(tmp_path: Path) -> None:
         np.testing.assert_array_equal(read_array(path).values, [[1, 2], [3, 4]])
 
 
+def test_commas_beside_semicolons_stand_within_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    for text in ("1,5;2,25\n3;4,0\n", "# angle; p, no unit\n1,5;2,25\n3;4,0  # last; row\n"):
+        path.write_text(text)
+        np.testing.assert_array_equal(read_array(path).values, [[1.5, 2.25], [3, 4]])
+    path.write_text("# angle; p\n1,5\n3,4\n")  # the comment's semicolon separates nothing
+    np.testing.assert_array_equal(read_array(path).values, [[1, 5], [3, 4]])
+    path.write_text("1,234.5;2\n")
+    with pytest.raises(InputError, match="not a readable CSV file"):
+        read_array(path)
+
+
 def test_bytes_instead_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "a.npy"
     np.save(path, np.arange(3, dtype=np.int16))
