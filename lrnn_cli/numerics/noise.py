@@ -9,6 +9,8 @@ import numpy as np
 
 from lrnn_cli.numerics.checks import check_finite
 
+NO_PHOTON = 0.5  # counts that a bin is taken to have at least, so that the logarithm stays finite
+
 
 def poisson(
     line_integrals: np.ndarray, i0: float, electronic_std: float = 0.0, seed: int = 0
@@ -69,17 +71,50 @@ def from_counts(
     n_negative = int((counts < 0).sum())
     if n_negative:
         raise ValueError(f"counts: expected no negative numbers, got {n_negative} of {counts.size}")
+    beam = open_beam(i0, flat, dark)
+    background = 0.0 if dark is None else _mean_frame(dark)
+    net = np.maximum(counts - background, NO_PHOTON)
+    return np.log(beam) - np.log(net), net**2 / (net + electronic_std**2)
+
+
+def open_beam(
+    i0: float | np.ndarray | None = None, flat: np.ndarray | None = None, dark: np.ndarray | None = None
+) -> np.ndarray:
+    """Counts n₀ where nothing stands in the beam, as `from_counts` takes them.
+
+    Args:
+        i0: The counts, a number or one per bin.
+        flat: Measured counts, (bins,) or (k, bins), in place of i0.
+        dark: Counts without a beam, (bins,) or (k, bins); taken from the flat field.
+
+    Returns:
+        The counts, float64 () or (bins,).
+
+    Raises:
+        ValueError: If not one of i0 and flat is given, or the beam is not brighter than the dark field.
+    """
     if (flat is None) == (i0 is None):
         raise ValueError("flat and i0: expected one of them, the open beam")
-    background = np.zeros(()) if dark is None else _mean_frame(dark)
-    if flat is not None:
-        beam = _mean_frame(flat) - background
-    else:
+    if flat is None:
         beam = np.asarray(i0, dtype=np.float64)
+    else:
+        beam = _mean_frame(flat) - (0.0 if dark is None else _mean_frame(dark))
     if not np.all(np.isfinite(beam) & (beam > 0)):
         raise ValueError("flat: expected open-beam counts above the dark field in every bin")
-    net = np.maximum(counts - background, 0.5)
-    return np.log(beam) - np.log(net), net**2 / (net + electronic_std**2)
+    return beam
+
+
+def count_starved(line_integrals: np.ndarray, beam: float | np.ndarray) -> int:
+    """Count the bins that had at most half a photon, which they are then taken to have.
+
+    Args:
+        line_integrals: p as `from_counts` and `poisson` return them, (views, bins).
+        beam: Counts of the open beam, a number or (bins,).
+
+    Returns:
+        Their number.
+    """
+    return int(np.count_nonzero(line_integrals >= np.log(beam) - np.log(NO_PHOTON)))
 
 
 def readout(
@@ -113,10 +148,32 @@ def readout(
     return (detected + generator.normal(0.0, readout_std, p.shape)) / photons
 
 
+def readout_variance(
+    line_integrals: np.ndarray, photons: float = 30.0, readout_std: float = 2.0
+) -> np.ndarray:
+    """Variances of `readout`, (τ |p| + r²) / τ², from the clean line integrals.
+
+    Args:
+        line_integrals: p without noise, any shape.
+        photons: τ.
+        readout_std: r.
+
+    Returns:
+        The variances, float64; infinite where they are below that of one photon, 1 / τ², since the numbers
+        of photons there, nearly all of them 0, tell nothing by their mean square.
+
+    Raises:
+        ValueError: If τ is not positive or r negative.
+    """
+    _check_readout(photons, readout_std)
+    in_photons = photons * np.abs(np.asarray(line_integrals, dtype=np.float64)) + readout_std**2
+    return np.where(in_photons < 1.0, np.inf, in_photons) / photons**2
+
+
 def readout_weights(
     line_integrals: np.ndarray, photons: float = 30.0, readout_std: float = 2.0
 ) -> np.ndarray:
-    """Inverse variances of `readout`, τ² / (max(τ p, 0) + max(r², 1)), from noisy or clean line integrals.
+    """Weights about the inverse variances of `readout`, τ² / (max(τ p, 0) + max(r², 1)), from noisy data.
 
     Args:
         line_integrals: p, any shape.

@@ -12,12 +12,13 @@ import numpy as np
 from lrnn_cli.errors import InputError
 from lrnn_cli.numerics.checks import count_nonfinite, describe_nonfinite
 from lrnn_cli.numerics.coords import view_angles
-from lrnn_cli.numerics.noise import from_counts
+from lrnn_cli.numerics.noise import count_starved, from_counts, open_beam
 from lrnn_cli.signals.arrays import read_array
 
 Layout = Literal["auto", "angles-first", "bins-first"]
 EDGE_SHARE = 0.05  # of the largest line integral: what the outermost bins may hold of an object in full view
 SMALL_ANGLES = 6.3  # just over 2 π
+FEWEST_PHOTONS = 10.0  # of an open beam; below, the values are hardly counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +139,13 @@ def read_angles(
             raise InputError(
                 f"{name}: no angles; give --angles FILE or --angles START:STOP:COUNT as 0:180:100"
             )
-        source, values = f"{name} (angles)", np.asarray(stored, dtype=np.float64).reshape(-1)
+        source = f"{name} (angles)"
+        if stored.dtype.kind not in "iuf":
+            raise InputError(
+                f"{source}: expected real numbers, got {stored.dtype} of shape {stored.shape}; "
+                "save one number per view"
+            )
+        values = stored.astype(np.float64).reshape(-1)
     elif text.count(":") == 2 and not Path(text).exists():
         source, values = f"--angles {text}", _angle_range(text)
     else:
@@ -241,9 +248,15 @@ def _integrals(
         fields[option] = frames
     try:
         values, weights = from_counts(counts, i0=i0, electronic_std=electronic, **fields)
+        beam = open_beam(i0, fields.get("flat"), fields.get("dark"))
     except ValueError as error:
         raise InputError(f"{flat or name}: {error}") from error
-    starved = int((counts - (fields["dark"] if dark and fields["dark"].ndim == 1 else 0) <= 0).sum())
+    if float(np.median(beam)) < FEWEST_PHOTONS:
+        raise InputError(
+            f"{flat or name}: an open beam of {float(np.median(beam)):.3g} is no number of photons; for "
+            "transmissions I / I0 save the line integrals -log(I / I0), without --flat, --dark and --i0"
+        )
+    starved = count_starved(values, beam)
     notes = [f"{starved} bins without a photon count as half a photon"] if starved else []
     return values, weights, notes
 

@@ -11,7 +11,14 @@ import torch
 
 from lrnn_cli.numerics.chest_phantom import chest
 from lrnn_cli.numerics.choice import Choice, choose_sart, choose_tv, heldout_views, reduced_chi2
-from lrnn_cli.numerics.noise import from_counts, poisson, readout, readout_weights
+from lrnn_cli.numerics.noise import (
+    count_starved,
+    from_counts,
+    poisson,
+    readout,
+    readout_variance,
+    readout_weights,
+)
 from lrnn_cli.numerics.phantoms import BLOBS, Blob, Ellipse, raster, sinogram
 from lrnn_cli.numerics.projection import Geometry, Projector
 from lrnn_cli.numerics.rotation_center import find_center, mirrored_views
@@ -43,6 +50,9 @@ def test_counts_without_a_photon_stay_finite() -> None:
     p, weights = poisson(np.full((4, 5), 50.0), 100.0)
     np.testing.assert_allclose(p, math.log(200))
     assert (weights < 1).all()
+    assert count_starved(p, 100.0) == 20
+    p, _ = from_counts(np.array([[0.0, 3.0], [0.4, 0.6]]), i0=np.array([10.0, 20.0]))
+    assert count_starved(p, np.array([10.0, 20.0])) == 2
 
 
 def test_line_integrals_from_raw_counts() -> None:
@@ -70,6 +80,9 @@ def test_readout_noise_has_the_stated_mean_and_variance() -> None:
         variance = (30 * abs(mean) + 4) / 900
         assert part.mean() == pytest.approx(mean, abs=5 * math.sqrt(variance / 40000))
         assert part.var() == pytest.approx(variance, rel=0.03)
+        assert readout_variance(np.array([mean])) == pytest.approx(variance)
+    np.testing.assert_array_equal(readout_variance(np.array([0.0, 1 / 64]), 32.0, 0.5), np.inf)
+    assert readout_variance(np.array([0.0]), 10.0, 2.0) == pytest.approx(4 / 100)
     assert readout_weights(np.array([60.0]), 30.0, 2.0)[0] == pytest.approx(900 / 1804)
     assert (noisy == readout(p, 30.0, 2.0, seed=1)).all()
 
@@ -81,6 +94,7 @@ def test_readout_noise_has_the_stated_mean_and_variance() -> None:
         (lambda: poisson(np.zeros(2), 1.0, -1.0), "electronic_std: expected 0 or more"),
         (lambda: readout(np.zeros(2), 0.0), "photons: expected a positive number"),
         (lambda: readout_weights(np.zeros(2), 1.0, -1.0), "readout_std: expected 0 or more"),
+        (lambda: readout_variance(np.zeros(2), 0.0), "photons: expected a positive number"),
     ],
 )
 def test_what_makes_no_noise(call, message: str) -> None:

@@ -101,6 +101,13 @@ def test_no_angles_at_all(tmp_path: Path) -> None:
         angles(None, stored=np.array([0.0, np.nan]))
 
 
+@pytest.mark.parametrize(("stored", "kind"), [(["0", "90"], "<U2"), ([0, 90j], "complex128")])
+def test_stored_angles_that_are_no_numbers(stored: list[object], kind: str) -> None:
+    with pytest.raises(InputError, match=rf"s.npy \(angles\): expected real numbers, got {kind} of shape"):
+        angles(None, stored=np.array(stored))
+    assert angles(None, stored=np.array([0, 90], dtype=np.int16)) == []
+
+
 def test_counts_become_line_integrals(tmp_path: Path) -> None:
     p = bump()
     flat, dark = np.full(11, 1000.0), np.full((3, 11), 20.0)
@@ -125,6 +132,32 @@ def test_dark_bins_are_guarded(tmp_path: Path) -> None:
     assert np.isfinite(found.values).all()
     assert found.values[1, 4] == pytest.approx(math.log(200))
     assert "1 bins without a photon" in found.notes[0]
+
+
+@pytest.mark.parametrize("dark", [np.full(9, 20.0), np.tile([[19.0], [21.0]], 9)])
+def test_all_bins_that_are_taken_for_half_a_photon_are_counted(tmp_path: Path, dark: np.ndarray) -> None:
+    counts = np.full((4, 9), 70.0)
+    counts[0, :4] = [0, 19, 20.3, 20.5]  # the last is half a photon
+    np.save(tmp_path / "c.npy", counts)
+    np.save(tmp_path / "d.npy", dark)
+    np.save(tmp_path / "f.npy", np.full(9, 120.0))
+    found = read_sinogram(
+        tmp_path / "c.npy", "0:180:4", flat=str(tmp_path / "f.npy"), dark=str(tmp_path / "d.npy")
+    )
+    assert found.notes == ("4 bins without a photon count as half a photon",)
+    np.testing.assert_allclose(found.values[0, :5], [*[math.log(200)] * 4, math.log(2)])
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_transmissions_are_no_counts(tmp_path: Path, dark: bool) -> None:
+    """Below a half they would all be taken for half a photon."""
+    path, flat, darker = bad(tmp_path, np.exp(-bump())), str(tmp_path / "f.npy"), str(tmp_path / "d.npy")
+    np.save(flat, np.full((2, 11), 1.0))
+    np.save(darker, np.zeros(11))
+    with pytest.raises(InputError, match=r"f.npy: an open beam of 1 is no number of photons.*save the line"):
+        read_sinogram(path, "0:180:6", flat=flat, dark=darker if dark else None)
+    with pytest.raises(InputError, match=r"s.npy: an open beam of 1 .* -log\(I / I0\), without --flat"):
+        read_sinogram(path, "0:180:6", i0=1.0)
 
 
 def bad(tmp_path: Path, values: np.ndarray) -> str:
@@ -156,7 +189,7 @@ def test_unusable_fields(tmp_path: Path) -> None:
         read_sinogram(counts, "0:180:6", flat=short, i0=10.0)
     with pytest.raises(InputError, match="a dark field without an open beam"):
         read_sinogram(counts, "0:180:6", dark=short)
-    np.save(short, np.zeros(11))
+    np.save(short, np.zeros(11))  # not brighter than no dark field
     with pytest.raises(InputError, match="expected open-beam counts above the dark field"):
         read_sinogram(counts, "0:180:6", flat=short)
 
