@@ -22,11 +22,12 @@ from lrnn_cli.numerics.fbp import fbp
 from lrnn_cli.numerics.projection import Geometry, Model, Projector, default_bins
 from lrnn_cli.numerics.rotation_center import find_center
 from lrnn_cli.numerics.view_shares import share_turn
-from lrnn_cli.signals.sinogram import Sinogram
+from lrnn_cli.signals.sinogram import EDGE_SHARE, Sinogram
 from lrnn_cli.signals.slices import HOUNSFIELD, Slice, Units, block_means
 from lrnn_cli.tasks.ct_settings import MU_WATER_PER_MM, ScanSettings
 
 I0_DEFAULT = 1e5  # counts of the open beam, of a simulated scan with --noise poisson
+OUTSIDE_SHARE = 0.01  # of a measured sinogram that may lie on rays past the slice, as noise does
 BRIGHT = 99.5  # percentile of a first reconstruction that stands for u = 1 in measured data
 
 
@@ -40,7 +41,8 @@ class Scan:
         memory_limit_mb: above which its matrices are not stored.
         sinogram: line integrals of u, float32 (views, bins).
         weights: inverse variances where counts are known, for the data term; else None.
-        variance: of the line integrals of u where the noise is known, for chi squared; else None.
+        variance: of the line integrals of u where the noise is known, for chi squared, infinite on rays that
+            do not count there; else None.
         truth: u, float64 (n, n), where there is one.
         box: (top, bottom, left, right) where the truth is no padding.
         data_range: peak of PSNR and SSIM, in u.
@@ -71,10 +73,10 @@ class Scan:
         """The setting in one line."""
         s = self.setting
         crime = ", inverse crime" if s["inverse_crime"] else ""
-        first, end = s["angles_deg"]
+        form = "over [{:g}, {:g})" if _in_order(self.geometry.theta) else "from {:g} to {:g}"
         fan = f"fan beam ({s['source_distance']:g} + {s['detector_distance']:g}), " if s["fan"] else ""
         return (
-            f"{fan}{s['views']} views over [{first:g}, {end:g}) degrees, {s['bins']} bins, "
+            f"{fan}{s['views']} views {form.format(*s['angles_deg'])} degrees, {s['bins']} bins, "
             f"noise {s['noise']}, operator {s['operator']}{crime}"
         )
 
@@ -117,8 +119,7 @@ def simulate(found: Slice, settings: ScanSettings, seed: int) -> Scan:
         k = len(fine) // n
         clean = _project(fine, Geometry(n * k, angles, bins, 1.0 / k, spacing, **beam), "strip")
     unit = mu_ref * pixel
-    sinogram, weights, variance, told = _noisy(clean, settings, unit, seed)
-    top, bottom, left, right = (edge // factor for edge in found.box)
+    sinogram, weights, variance, told, notes = _noisy(clean, settings, unit, seed)
     return Scan(
         geometry=geometry,
         operator=settings.operator,
@@ -127,7 +128,7 @@ def simulate(found: Slice, settings: ScanSettings, seed: int) -> Scan:
         weights=None if weights is None else weights.astype(np.float32),
         variance=variance,
         truth=truth,
-        box=(top, bottom, left, right),
+        box=_whole_blocks(found.box, factor),
         data_range=found.data_range,
         units=found.units,
         setting=_setting(geometry, settings, pixel, "simulated", told, is_crime, mu_ref),
@@ -135,9 +136,20 @@ def simulate(found: Slice, settings: ScanSettings, seed: int) -> Scan:
             "path": found.path, "sha256": found.sha256, "kind": "slice", "shape": list(found.shape),
             "dtype": found.dtype, "name": found.name,
         },
-        notes=(*found.notes, *_memory_note(geometry, settings)),
-        warnings=_short_turn(geometry),
+        notes=(*found.notes, *notes, *_memory_note(geometry, settings)),
+        warnings=(*found.warnings, *_short_turn(geometry)),
     )  # fmt: skip
+
+
+def _whole_blocks(box: tuple[int, int, int, int], factor: int) -> tuple[int, int, int, int]:
+    """The box in block means that hold no padding; where there is none, in those that hold any data."""
+
+    def within(first: int, end: int) -> tuple[int, int]:
+        whole = -(-first // factor), end // factor
+        return whole if whole[0] < whole[1] else (first // factor, -(-end // factor))
+
+    top, bottom, left, right = box
+    return *within(top, bottom), *within(left, right)
 
 
 def _beam(settings: ScanSettings, pixel: float, n: int) -> dict[str, float]:
@@ -218,18 +230,20 @@ def refined(truth: np.ndarray) -> np.ndarray:
 
 def _noisy(
     clean: np.ndarray, settings: ScanSettings, unit: float, seed: int
-) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None, str]:
-    """Sinogram of u, weights, variance, and the noise in words; p without unit is unit times that of u."""
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None, str, tuple[str, ...]]:
+    """Sinogram of u, weights, variance, the noise in words, notes; p without unit is unit times that of u."""
     if settings.noise == "poisson":
         i0 = settings.i0 or I0_DEFAULT
         p, inverse = noise.poisson(clean * unit, i0, settings.electronic, seed)
         told = f"poisson (I0 {i0:g}, electronic {settings.electronic:g})"
-        return p / unit, inverse * unit**2, 1 / (inverse * unit**2), told
+        starved = noise.count_starved(p, i0)
+        notes = (f"{starved} of {p.size} bins without a photon count as half a photon",) if starved else ()
+        return p / unit, inverse * unit**2, 1 / (inverse * unit**2), told, notes
     if settings.noise == "readout":
         p = noise.readout(clean, settings.tau, settings.readout, seed)
-        variance = 1 / noise.readout_weights(p, settings.tau, settings.readout)
-        return p, None, variance, f"readout (tau {settings.tau:g}, readout {settings.readout:g})"
-    return clean, None, None, "none"
+        variance = noise.readout_variance(clean, settings.tau, settings.readout)
+        return p, None, variance, f"readout (tau {settings.tau:g}, readout {settings.readout:g})", ()
+    return clean, None, None, "none", ()
 
 
 def measured(found: Sinogram, settings: ScanSettings) -> Scan:
@@ -280,8 +294,25 @@ def measured(found: Sinogram, settings: ScanSettings) -> Scan:
             "dtype": found.dtype, "name": found.name,
         },
         notes=(*notes, *_memory_note(geometry, settings)),
-        warnings=(*found.warnings, *_short_turn(geometry)),
+        warnings=(*found.warnings, *_short_turn(geometry), *_cut_out(found.values, geometry, pixel)),
     )  # fmt: skip
+
+
+def _cut_out(values: np.ndarray, geometry: Geometry, pixel: float) -> tuple[str, ...]:
+    """A warning where part of the data comes from rays that miss the slice; geometry in pixels."""
+    theta, s = geometry.lines()
+    reach = geometry.size / 2 * (np.abs(np.cos(theta)) + np.abs(np.sin(theta))) + 1  # and a pixel of blur
+    outside = (np.abs(s) > reach) & (values > EDGE_SHARE * values.max())
+    share = float(values[outside].sum() / np.abs(values).sum())
+    if share <= OUTSIDE_SHARE:
+        return ()
+    n, spacing = geometry.size, geometry.detector_spacing
+    size = math.ceil(2 * float(np.abs(s[outside]).max()) + spacing)
+    return (
+        f"{100 * share:.2g} % of the data lie on rays that miss the slice of {n} pixels of {pixel:.4g}: all "
+        f"methods but FBP press what lies outside into it; --size {size}, or --pixel-size "
+        f"{pixel * size / n:.4g} with --detector-spacing {spacing * pixel:.4g}, takes in all of the object",
+    )
 
 
 def _center(found: Sinogram, asked: float | str | None, n_bins: int, notes: list[str]) -> float | None:
@@ -309,16 +340,14 @@ def _setting(
     is_crime: bool,
     mu_ref: float,
 ) -> dict[str, Any]:
-    degrees = np.rad2deg(geometry.theta)
     source = None if kind == "measured" else settings.operator if is_crime else "strip, finer grid"
-    step = float(np.median(np.abs(np.diff(degrees)))) if len(degrees) > 1 else 0.0
     return {
         "kind": kind,
         "fan": geometry.is_fan,
         "source_distance": settings.source_distance,
         "detector_distance": settings.detector_distance,
         "views": geometry.n_views,
-        "angles_deg": [round(float(degrees[0]), 6), round(float(degrees[-1] + step), 6)],
+        "angles_deg": _interval(geometry.theta),
         "bins": geometry.n_bins,
         "center_bin": geometry.axis_bin,
         "size": geometry.size,
@@ -330,3 +359,18 @@ def _setting(
         "inverse_crime": is_crime,
         "mu_reference": mu_ref,
     }
+
+
+def _in_order(theta: np.ndarray) -> bool:
+    """Whether angles only rise, or only fall."""
+    steps = np.diff(theta)
+    return bool(np.all(steps >= 0) or np.all(steps <= 0))
+
+
+def _interval(theta: np.ndarray) -> list[float]:
+    """The first angle and the end, a step after the last, in degrees; least and largest if in no order."""
+    degrees = np.rad2deg(theta)
+    first, end = degrees.min(), degrees.max()
+    if _in_order(theta):
+        first, end = degrees[0], degrees[-1] + (np.median(np.diff(degrees)) if len(degrees) > 1 else 0.0)
+    return [round(float(angle), 6) + 0.0 for angle in (first, end)]  # + 0 makes 0 of -0

@@ -1,5 +1,6 @@
 """Scans and choices behind `reconstruct-ct`, without the command line."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from lrnn_cli.numerics.projection import Geometry, Projector
 from lrnn_cli.signals.sinogram import Sinogram
 from lrnn_cli.signals.slices import Slice, read_slice
 from lrnn_cli.tasks.ct_choice import Halted, choose_prior
+from lrnn_cli.tasks.ct_output import measure
 from lrnn_cli.tasks.ct_scan import measured, refined, simulate
 from lrnn_cli.tasks.ct_settings import CtSettings, MethodSettings, ScanSettings, preset
 from lrnn_cli.tasks.reconstruct_ct import CtTask
@@ -47,17 +49,68 @@ def test_a_simulated_scan_is_near_the_closed_form(disc: Slice) -> None:
     assert np.linalg.norm(halved.sinogram - exact) < 0.03 * np.linalg.norm(exact)
 
 
-def test_the_noise_has_the_variance_it_claims(disc: Slice) -> None:
-    clean = simulate(disc, ScanSettings(views=40), seed=0).sinogram
-    for settings in (
-        ScanSettings(views=40, noise="poisson", i0=1e5, electronic=5.0),
-        ScanSettings(views=40, noise="readout", tau=30.0, readout=2.0),
-    ):
-        scan = simulate(disc, settings, seed=1)
-        assert scan.variance is not None
-        assert np.mean((scan.sinogram - clean) ** 2 / scan.variance) == pytest.approx(1, abs=0.15)
-        again = simulate(disc, settings, seed=1)
-        np.testing.assert_array_equal(scan.sinogram, again.sinogram)
+@pytest.mark.parametrize(
+    "noise",
+    [
+        {"noise": "poisson", "i0": 1e5, "electronic": 5.0},
+        {"noise": "readout", "tau": 30.0, "readout": 2.0},
+        {"noise": "readout", "tau": 30.0, "readout": 0.5},
+        {"noise": "readout", "tau": 30.0, "readout": 0.0},
+        {"noise": "readout", "tau": 0.3, "readout": 2.0},
+    ],
+)
+def test_the_noise_has_the_variance_it_claims(disc: Slice, noise: dict[str, float]) -> None:
+    views = {"views": 150, "size": 16}
+    clean = simulate(disc, ScanSettings(**views), seed=0).sinogram
+    scan = simulate(disc, ScanSettings(**views, **noise), seed=1)
+    assert scan.variance is not None
+    counted = np.isfinite(scan.variance)
+    assert counted.sum() > 1700
+    assert ((scan.sinogram - clean) ** 2 / scan.variance)[counted].mean() == pytest.approx(1, abs=0.07)
+    again = simulate(disc, ScanSettings(**views, **noise), seed=1)
+    np.testing.assert_array_equal(scan.sinogram, again.sinogram)
+
+
+def test_chi_squared_counts_the_rays_whose_noise_is_known(disc: Slice) -> None:
+    scan = simulate(disc, ScanSettings(views=9, noise="readout", tau=30.0, readout=0.0), seed=0)
+    projector, u = Projector(scan.geometry, "strip", torch.float64), np.zeros((32, 32))
+    assert scan.variance is not None
+    counted = np.isfinite(scan.variance)
+    expected = (scan.sinogram[counted] ** 2 / scan.variance[counted]).mean()
+    assert measure(u, scan, projector, 0.0, {}).metrics["chi2_reduced"] == pytest.approx(expected, rel=1e-5)
+    none = replace(scan, variance=np.full_like(scan.variance, np.inf))
+    assert measure(u, none, projector, 0.0, {}).metrics["chi2_reduced"] is None
+
+
+def test_bins_without_a_photon_are_pointed_out(disc: Slice) -> None:
+    bright, dark = (simulate(disc, ScanSettings(views=9, noise="poisson", i0=i0), 0) for i0 in (1e5, 3.0))
+    assert not bright.notes
+    assert dark.notes[0].endswith("of 414 bins without a photon count as half a photon")
+    assert simulate(replace(disc, warnings=("odd",)), ScanSettings(views=9), 0).warnings == ("odd",)
+
+
+@pytest.mark.parametrize(("box", "inner"), [((3, 29, 0, 32), (1, 7, 0, 8)), ((4, 28, 5, 7), (1, 7, 1, 2))])
+def test_measures_leave_blocks_with_padding_out(
+    disc: Slice, box: tuple[int, int, int, int], inner: tuple[int, int, int, int]
+) -> None:
+    """Unless no block is free of it."""
+    assert simulate(replace(disc, box=box), ScanSettings(views=9, size=8), seed=0).box == inner
+
+
+@pytest.mark.parametrize(
+    ("degrees", "interval", "words"),
+    [
+        (np.arange(10) * 18.0, [0, 180], "10 views over [0, 180) degrees"),
+        (180 - np.arange(10) * 18.0, [180, 0], "10 views over [180, 0) degrees"),
+        (np.array([90.0, 0, 45, 170]), [0, 170], "4 views from 0 to 170 degrees"),
+        (np.array([30.0]), [30, 30], "1 views over [30, 30) degrees"),
+    ],
+)
+def test_the_angles_are_told(degrees: np.ndarray, interval: list[float], words: str) -> None:
+    found = replace(sinogram(np.ones((len(degrees), 12))), angles=np.deg2rad(degrees))
+    scan = measured(found, ScanSettings(sinogram="s.npy", angles="a.txt"))
+    assert scan.setting["angles_deg"] == interval
+    assert "-0" not in repr(scan.setting["angles_deg"]) and scan.sentence.startswith(words + ", 12 bins")
 
 
 def sinogram(values: np.ndarray, degrees: float = 180.0) -> Sinogram:
@@ -73,6 +126,24 @@ def test_a_measured_scan_is_normalised() -> None:
     np.testing.assert_allclose(small.sinogram, large.sinogram, rtol=1e-5)
     assert large.units.span == pytest.approx(1e6 * small.units.span)
     assert small.truth is None and 0.8 < small.units.span / 0.9e-3 < 1.3
+
+
+def test_a_slice_smaller_than_the_object_is_pointed_out() -> None:
+    angles = np.pi * np.arange(30) / 30
+    found = sinogram(bin_sinogram(SHAPES, Geometry(32, angles, 46)))
+
+    def warned(**more: float) -> tuple[str, ...]:
+        return measured(found, ScanSettings(sinogram="s.npy", angles="0:180:30", **more)).warnings
+
+    # half axes of 0.6 and 0.7 of 16 pixels
+    assert not warned() and not warned(size=32) and not warned(size=22)
+    told = "rays that miss the slice of 12 pixels of 1: all methods but FBP press what lies outside into it"
+    assert told in warned(size=12)[0]
+    remedy = "--size 22, or --pixel-size 1.833 with --detector-spacing 1, takes in all of the object"
+    assert warned(size=12)[0].endswith(remedy)
+    assert not warned(size=12, pixel_size=1.833, detector_spacing=1.0)
+    noisy = replace(found, values=found.values + np.random.default_rng(0).normal(0, 0.2, found.values.shape))
+    assert not measured(noisy, ScanSettings(sinogram="s.npy", angles="0:180:30", size=24)).warnings
 
 
 FAN = {"geometry": "fan", "source_distance": 80.0, "detector_distance": 40.0}
