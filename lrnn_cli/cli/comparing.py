@@ -167,12 +167,12 @@ def compare_inputs(
             note = _Announcer(talk, "trials", trials * len(question.keys()) * len(question.sources))
             run = partial(_run, root / "tuning", count, threads, should_stop, note)
             question, searched = tune(question, trials, root / "tuning", run, should_stop=should_stop)
-        jobs = question.jobs()
+        jobs = list({job.id: job for job in question.jobs()}.values())
         if not should_stop():
             note = _Announcer(talk, "runs", len(jobs))
-            folders = _run(root, count, threads, should_stop, note, jobs)
+            _run(root, count, threads, should_stop, note, jobs)
         should_stop.finish("stopped; the same command goes on from there")
-    records = adopt([record for folder in folders for record in collect_each(folder)])
+    records = adopt([record for job in jobs for record in collect_each(job.folder(root).path, job)])
     stored = comparison_file.Stored(searched, view.targets or "", True)
     view = View(view.form, view.targets, view.equal, view.by_input, root)
     show(records, view, stored, describe(searched), _question_dict(plain), talk)
@@ -189,11 +189,11 @@ def _run(
     should_stop: StopFlag,
     note: "_Announcer",
     jobs: "Sequence[Job]",
-) -> list[Path]:
+) -> None:
     from lrnn_cli.studies.execute import run_missing
     from lrnn_cli.studies.run_local import LocalRunner
 
-    return run_missing(jobs, LocalRunner(root, count, threads=threads), should_stop=should_stop, ended=note)
+    run_missing(jobs, LocalRunner(root, count, threads=threads), should_stop=should_stop, ended=note)
 
 
 class _Announcer:

@@ -13,7 +13,7 @@ import yaml
 
 from lrnn_cli.errors import CheckpointError, InputError
 from lrnn_cli.runs.folder import RunFolder
-from lrnn_cli.studies.jobs import JOBS, JobFolder, digest
+from lrnn_cli.studies.jobs import JOBS, Job, JobFolder, digest
 
 JOB = "job.json"
 MARKS = ("metrics.json", JOB, "config.yaml")  # any of them says that a run began here
@@ -138,11 +138,13 @@ def find_runs(path: Path) -> list[Path]:
     return found
 
 
-def collect(folder: Path) -> RunRecord:
+def collect(folder: Path, job: Job | None = None) -> RunRecord:
     """Read a run that has ended, well or not.
 
     Args:
         folder: a run folder, as every fitting command leaves it.
+        job: what the plan of now calls it. Labels and names of inputs are no part of a job's id, so that
+            those in job.json may be of an earlier plan; without a plan they are what is known.
 
     Returns:
         its record; `status` and `reason` say when it failed.
@@ -150,28 +152,34 @@ def collect(folder: Path) -> RunRecord:
     Raises:
         CheckpointError: when it has no metrics, those of another schema, or none that make sense.
     """
-    job = _read_job(folder)
-    if not (folder / "metrics.json").exists() and (folder / "config.yaml").exists() and not job:
+    frozen = _read_job(folder)
+    if frozen and job:
+        frozen |= {"label": job.label, "input": job.input}
+    if not (folder / "metrics.json").exists() and (folder / "config.yaml").exists() and not frozen:
         raise CheckpointError(
             f"{folder}: metrics.json is missing, the run has not finished; "
             f"finish it with --resume, or leave the folder out"
         )
     try:
-        if job and not (folder / "metrics.json").exists():
-            return _from_job(folder, job)
-        return _from_metrics(folder, RunFolder(folder).read_metrics(), job)
+        if frozen and not (folder / "metrics.json").exists():
+            return _from_job(folder, frozen)
+        return _from_metrics(folder, RunFolder(folder).read_metrics(), frozen)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise CheckpointError(f"{folder}: not a complete record of a run ({what})") from error
 
 
-def collect_each(folder: Path) -> list[RunRecord]:
+def collect_each(folder: Path, job: Job | None = None) -> list[RunRecord]:
     """Read a run that has ended; one that tried several methods on its data gives a record for each.
+
+    Args:
+        folder: as for `collect`.
+        job: likewise.
 
     Returns:
         the records, as `collect`.
     """
-    whole = collect(folder)
+    whole = collect(folder, job)
     if whole.status == "crashed":
         return [whole]
     record = RunFolder(folder).read_metrics()

@@ -203,7 +203,7 @@ def run_missing(
     *,
     should_stop: Callable[[], bool] = lambda: False,
     ended: Callable[[Job, State], None] = lambda job, state: None,
-) -> list[Path]:
+) -> None:
     """Run the jobs that have no result yet.
 
     A run that crashes, is killed or diverges is a failed run, and the others go on. A run that refuses its
@@ -214,9 +214,6 @@ def run_missing(
         runner: where, and how many at once.
         should_stop: asked a few times a second; those running then save their state.
         ended: told of each run that ends.
-
-    Returns:
-        the folders of all jobs, in their order.
 
     Raises:
         ConfigError: when the command refuses the options.
@@ -234,7 +231,6 @@ def run_missing(
         for folder in folders.values():
             _discard(folder, runner.root)
         raise refusal
-    return [folder.path for folder in folders.values()]
 
 
 def _refusal(job: Job, folder: JobFolder) -> ConfigError | InputError | None:

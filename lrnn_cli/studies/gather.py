@@ -70,7 +70,7 @@ def gather(plan: JobPlan, root: Path) -> Gathered:
         raise InputError(f"{root}: {what}; 'lrnn study run' goes on with them")
     return Gathered(
         jobs=tuple(kept),
-        records=tuple(adopt([collect(job.folder(root).path) for job in kept])),
+        records=tuple(adopt([collect(job.folder(root).path, job) for job in kept])),
         waiting=tuple(job for job in plan.jobs if states[job.id] not in ENDED),
         left_out=tuple(dict.fromkeys(job.input for job in plan.jobs if job.sha256 not in whole)),
     )

@@ -224,7 +224,7 @@ def stand_in(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("stand_in")
-def test_a_run_is_known_by_its_whole_configuration(lrnn: Lrnn) -> None:
+def test_a_run_is_known_by_its_whole_configuration(lrnn: Lrnn, tmp_path: Path) -> None:
     """A default written out is the same run; a changed one, as a new version may bring, is another."""
     words = ("compare", "a.png", "--models", "lrnn", "--seeds", 1, "--steps", 3, "-o", "out")
     assert "runs: 1 of at most 1" in lrnn(*words).err
@@ -232,6 +232,10 @@ def test_a_run_is_known_by_its_whole_configuration(lrnn: Lrnn) -> None:
         assert "runs:" not in lrnn(*words, "--", *same).err
     assert "runs: 1 of at most 1" in lrnn(*words, "--", "--optimizer", "sgd").err
     assert "runs:" not in lrnn(*words, "--threads", 1).err  # which decides no result
+    (tmp_path / "a.png").rename(tmp_path / "b.png")
+    renamed = lrnn("compare", "b.png", *words[2:])
+    assert "runs:" not in renamed.err
+    assert renamed.out.startswith("b.png, seed 0: mean")  # and not the name of then
 
 
 @pytest.mark.usefixtures("stand_in")

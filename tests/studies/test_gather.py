@@ -90,6 +90,22 @@ def test_nothing_to_compare(tmp_path: Path) -> None:
         gather(plan(*every), tmp_path)
 
 
+def test_labels_are_those_of_the_study_as_it_is_now(tmp_path: Path) -> None:
+    """Two labels were swapped and an input was renamed after the first runs: no row mixes two settings."""
+    shallow, other, deep, killed = jobs()
+    finish(shallow, tmp_path, psnr=32.0, settings={"depth": 2})
+    finish(other, tmp_path, psnr=32.0, settings={"depth": 2})
+    finish(deep, tmp_path, psnr=33.0, settings={"depth": 3})
+    fail(killed, tmp_path)
+    swapped = {"lrnn": "siren", "siren": "lrnn"}
+    now = [dataclasses.replace(one, label=swapped[one.label], input=f"new {one.input}") for one in jobs()]
+    found = gather(plan(*now), tmp_path)
+    assert [(run.label, run.input_name) for run in found.records] == [(one.label, one.input) for one in now]
+    assert json.loads(shallow.folder(tmp_path).spec.read_text())["label"] == "lrnn"  # as it was frozen
+    rows = compare(found.records).rows
+    assert {row.label: row.cells["psnr_db"].mean for row in rows} == {"siren": 32.0, "lrnn": 33.0}
+
+
 def test_records_of_jobs_carry_their_labels(tmp_path: Path) -> None:
     every = [dataclasses.replace(one, label=f"{one.label} wide") for one in jobs()]
     for one in every:
