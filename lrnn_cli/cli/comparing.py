@@ -152,7 +152,8 @@ def compare_inputs(
         InputError: when an input cannot be read, or inputs do not belong in one table.
     """
     from lrnn_cli.studies import comparison_file
-    from lrnn_cli.studies.collect import adopt, collect_each
+    from lrnn_cli.studies.collect import collect_each
+    from lrnn_cli.studies.siblings import adopt
     from lrnn_cli.studies.tuning import describe, tune
 
     if len({source.task for source in question.sources}) > 1 and not view.by_input:

@@ -12,6 +12,7 @@ from lrnn_cli.errors import ConfigError
 
 ALPHA = 0.05  # differences less sure than that are noise
 EXACT_UP_TO = 18  # pairs up to which all 2^n sign flips are counted
+ROUNDING = 1e-15  # relative to the figures: differences that differ by no more are the same
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def paired_test(a: Sequence[float], b: Sequence[float], *, exact: bool = False, 
     which |Σ ±d_i| >= |Σ d_i|, with no assumption on the distribution. That is 2 / 2^n at least; where so few
     pairs could never reach p = 0.05 (fewer than 6 for a single test, 7 for up to three, 8 for up to six), and
     where there are too many to count, it is Student's paired t test, which supposes normal differences.
+    Differences that are all the same have no deviation to test against: then it is 2 / 2^n whatever n is.
 
     Args:
         a: n figures, finite.
@@ -82,6 +84,9 @@ def paired_test(a: Sequence[float], b: Sequence[float], *, exact: bool = False, 
     if n < 2:
         return PairedTest(None, "none", n, float(d[0]) if n else None)
     mean = float(d.mean())
+    sizes = max(np.abs(a).max(), np.abs(b).max())
+    if d.any() and np.ptp(d) <= ROUNDING * sizes:
+        return PairedTest(2.0 ** (1 - n), "sign-flip", n, mean)
     if n <= EXACT_UP_TO and (exact or tests * 2.0 ** (1 - n) <= ALPHA):
         return PairedTest(_sign_flip(d), "sign-flip", n, mean)
     return PairedTest(_student(d), "t", n, mean)
@@ -99,9 +104,9 @@ def _sign_flip(d: np.ndarray) -> float:
 def _student(d: np.ndarray) -> float:
     from scipy.special import stdtr
 
+    if not d.any():
+        return 1.0
     spread = float(d.std(ddof=1))
-    if spread <= 1e-15 * float(np.abs(d).max()):  # the same difference each time
-        return 0.0 if d.any() else 1.0
     return float(2 * stdtr(d.size - 1, -abs(d.mean()) * np.sqrt(d.size) / spread))
 
 

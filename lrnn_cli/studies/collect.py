@@ -67,6 +67,9 @@ class RunRecord:
         limit_s: budget of seconds of training, likewise.
         peak_mb: largest memory in MiB, of the GPU where there is one, else of the process.
         machine: device, threads and platform in words.
+        training: optimizer and lr as the run took them: left to the command they depend on device and input.
+        engine: of the product layers; engines agree to rounding.
+        copies: further seeds for which a method that knows no seed gave the same, see `merge_copies`.
         log: the training log.
     """
 
@@ -90,6 +93,9 @@ class RunRecord:
     limit_s: float | None = None
     peak_mb: float | None = None
     machine: str = ""
+    training: dict[str, Any] = field(default_factory=dict)
+    engine: str = ""
+    copies: tuple[int, ...] = ()
     log: tuple[LogPoint, ...] = ()
 
     @property
@@ -202,43 +208,12 @@ def collect_each(folder: Path, job: Job | None = None) -> list[RunRecord]:
                 limit_steps=whole.limit_steps if network else None,
                 limit_s=whole.limit_s if network else None,
                 peak_mb=whole.peak_mb if len(methods) == 1 else None,
+                training=_training(about) if network else {},
+                engine=str(about.get("engine") or ""),
                 log=(),
             )
         )
     return found or [whole]
-
-
-def adopt(records: list[RunRecord]) -> list[RunRecord]:
-    """Give runs that crashed before they wrote anything the identity of their siblings.
-
-    Such a run knows its row's label and the digest of its file. How the file was read and what the settings
-    came to is known from a run of the same row, or of the same file, that came further.
-
-    A classical method that several runs tried on the same data, with the same result, is one record.
-
-    Returns:
-        the records, in the same order.
-    """
-    settings = {(r.label, r.origin): r.settings for r in records if r.label and r.settings}
-    inputs = {r.source: r for r in records if r.input_id}
-    found: list[RunRecord] = []
-    for record in records:
-        if record.params is None and record.ok and any(_is_twin(record, other) for other in found):
-            continue
-        if not record.settings and (record.label, record.origin) in settings:
-            record = dataclasses.replace(record, settings=settings[record.label, record.origin])
-        if not record.input_id:
-            sibling = inputs.get(record.source)
-            known = (sibling.input_id, sibling.kind) if sibling else (record.source, record.kind)
-            record = dataclasses.replace(record, input_id=known[0], kind=known[1])
-        found.append(record)
-    return found
-
-
-def _is_twin(one: RunRecord, other: RunRecord) -> bool:
-    names = ("model", "label", "input_id", "seed", "settings")
-    figures = [{k: v for k, v in each.metrics.items() if k != "seconds"} for each in (one, other)]
-    return figures[0] == figures[1] and all(getattr(one, name) == getattr(other, name) for name in names)
 
 
 def _from_metrics(folder: Path, record: dict[str, Any], job: dict[str, Any] | None) -> RunRecord:
@@ -275,6 +250,8 @@ def _from_metrics(folder: Path, record: dict[str, Any], job: dict[str, Any] | No
         limit_s=limits.get("time_s"),
         peak_mb=_peak_mb(record.get("resources") or {}),
         machine=_machine(record),
+        training=_training(train) if given.get("fit") else {},
+        engine=str(train.get("engine") or ""),
         log=tuple(_read_log(folder / "train.jsonl")),
     )
 
@@ -332,6 +309,10 @@ def _repeatable(settings: dict[str, Any]) -> dict[str, Any]:
         for group in _HOW
         if isinstance(settings.get(group), dict)
     }
+
+
+def _training(about: dict[str, Any]) -> dict[str, Any]:
+    return {key: about[key] for key in ("optimizer", "lr") if about.get(key) is not None}
 
 
 def _numbers(metrics: dict[str, Any]) -> dict[str, float]:

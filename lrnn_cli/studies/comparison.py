@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from lrnn_cli.numerics.statistics import (
-    ALPHA,
-    PairedTest,
-    holm,
-    paired_test,
-    summarise,
-    wilson_interval,
-)
+from lrnn_cli.numerics.statistics import ALPHA, summarise, wilson_interval
 from lrnn_cli.studies.collect import RunRecord
 from lrnn_cli.studies.fairness import check_comparable, held_equal
-from lrnn_cli.studies.labels import label_rows
+from lrnn_cli.studies.labels import label_rows, short
 from lrnn_cli.studies.measures import COSTS, MEASURES, Target, shown_measures, time_to
-
-Pair = tuple[str, int]  # input and seed: what runs of two models have in common
+from lrnn_cli.studies.ranking import Figure, Pair, Verdict, rank
+from lrnn_cli.studies.siblings import merge_copies
 
 
 @dataclass
@@ -34,10 +26,9 @@ class Cell:
         mean: of them.
         std: sample standard deviation over seeds and inputs.
         std_seeds: the same within inputs: √(Σ over inputs of squared deviations / (n - inputs)).
-        mark: `best`; `tied` when the test does not separate it from the best; `untested` when there were
-            too few pairs for a test; else empty.
-        p: of the paired test against the best, corrected for all pairs of rows.
-        test: its name, `sign-flip` or `t`.
+        mark: see `ranking.Verdict`.
+        p: likewise.
+        test: likewise, `sign-flip` or `t`.
     """
 
     n: int
@@ -145,34 +136,41 @@ def compare(
         InputError: when the runs are of different kinds or inputs, or a run is there twice.
         ConfigError: when what must be equal is not.
     """
+    records = merge_copies(records)
     rows = [TableRow(label, group[0].model, group) for label, group in label_rows(records).items()]
     check_comparable({row.label: row.records for row in rows})
     facts = held_equal({row.label: row.records for row in rows}, equal)
     machines = list(dict.fromkeys(record.machine for record in records if record.machine))
+    one_machine = len(machines) < 2
+    fair = one_machine or all(record.limit_s is None for record in records)
     measures = [*shown_measures(records), *(name for name in COSTS if _any(records, name))]
     for name in measures:
         for row in rows:
             row.cells[name] = _cell(row.records, partial(figure, name=name))
-        for block in _blocks(rows):
-            _mark(block, name, one_machine=len(machines) < 2)
+        for block in _blocks(rows) if (one_machine if name in COSTS else fair) else ():
+            _mark(block, name)
     for target in targets:
         for row in rows:
             row.targets.append(_target_cell(row.records, target))
-        for block in _blocks(rows):
-            _mark_targets(block, target, one_machine=len(machines) < 2)
-    inputs = list(dict.fromkeys(record.input_name for record in records))
-    seeds = sorted({record.seed for record in records})
+        for block in _blocks(rows) if fair else ():
+            _mark_targets(block, target, one_machine=one_machine)
+    inputs = list({record.input_id: record.input_name for record in records}.values())
+    seeds = sorted({seed for record in records for _, seed in _pairs(record)})
     table = Table(records[0].kind, inputs, seeds, measures, list(targets), rows, facts, machines, [])
     table.notes = list(_notes(table))
     return table
 
 
 def _blocks(rows: Sequence[TableRow]) -> list[list[TableRow]]:
-    """Return the rows by budget of parameters: only models of one size compete."""
+    """Return the rows that compete: those of one budget of parameters, or all where a row has no budget.
+
+    A classical method has none and is a rival of networks of every size.
+    """
     found: dict[int | None, list[TableRow]] = {}
     for row in rows:
-        found.setdefault(row.records[0].budget, []).append(row)
-    return list(found.values())
+        budget = next((record.budget for record in row.records if record.budget), None)
+        found.setdefault(budget, []).append(row)
+    return [list(rows)] if None in found else list(found.values())
 
 
 def figure(record: RunRecord, name: str) -> float | None:
@@ -227,19 +225,18 @@ def _target_cell(records: Sequence[RunRecord], target: Target) -> TargetCell:
     return TargetCell(reached, len(records), low, high, rate, times, steps, at_least)
 
 
-def _mark(rows: Sequence[TableRow], name: str, *, one_machine: bool) -> None:
+def _mark(rows: Sequence[TableRow], name: str) -> None:
     """Mark the best row of a column and those that the test does not separate from it.
 
     Only rows with the fewest failures can be best: a mean over the runs that went well is no mean over all.
-    Costs of several machines are not compared.
     """
     upward = MEASURES[name].upward
-    if upward is None or (name in COSTS and not one_machine):
+    if upward is None:
         return
-    fewest = min((len(row.failures) for row in rows), default=0)
+    fewest = min(len(row.failures) for row in rows)
     eligible = [k for k, row in enumerate(rows) if len(row.failures) == fewest]
-    values = {k: _by_pair(rows[k].records, lambda record: figure(record, name)) for k in eligible}
-    _mark_column([row.cells[name] for row in rows], values, upward)
+    values = {k: _by_pair(rows[k].records, partial(figure, name=name)) for k in eligible}
+    _apply([row.cells[name] for row in rows], rank(values, upward=upward))
 
 
 def _mark_targets(rows: Sequence[TableRow], target: Target, *, one_machine: bool) -> None:
@@ -250,73 +247,36 @@ def _mark_targets(rows: Sequence[TableRow], target: Target, *, one_machine: bool
         k: _by_pair(row.records, lambda record: float(time_to(record, target) is not None))
         for k, row in enumerate(rows)
     }
-    _mark_column([row.targets[-1].rate for row in rows], rates, True, exact=True)
+    _apply([row.targets[-1].rate for row in rows], rank(rates, upward=True, exact=True))
     most = max(row.targets[-1].reached / row.n for row in rows)
     leaders = [k for k, row in enumerate(rows) if row.targets[-1].reached / row.n == most]
     for part, comparable in (("seconds", one_machine), ("steps", True)):
         if comparable:
-            cells = [getattr(row.targets[-1], part) for row in rows]
             attribute = "seconds" if part == "seconds" else "step"
             times = {
                 k: _by_pair(rows[k].records, partial(_moment, target=target, attribute=attribute))
                 for k in leaders
             }
-            _mark_column(cells, times, False)
+            _apply([getattr(row.targets[-1], part) for row in rows], rank(times, upward=False))
 
 
 def _moment(record: RunRecord, target: Target, attribute: str) -> float | None:
     return getattr(time_to(record, target), attribute, None)
 
 
-def _by_pair(records: Sequence[RunRecord], value: Callable[[RunRecord], float | None]) -> dict[Pair, float]:
-    found = {(record.input_id, record.seed): value(record) for record in records}
-    return {pair: x for pair, x in found.items() if x is not None}
+def _by_pair(records: Sequence[RunRecord], value: Callable[[RunRecord], float | None]) -> dict[Pair, Figure]:
+    found = ((record, value(record)) for record in records)
+    return {pair: Figure(x, id(record)) for record, x in found if x is not None for pair in _pairs(record)}
 
 
-def _mark_column(
-    cells: Sequence[Cell], values: dict[int, dict[Pair, float]], upward: bool, *, exact: bool = False
-) -> None:
-    """Mark a column: `values` holds the figures, by input and seed, of the rows that may be best.
-
-    The best row is known only from the figures that are tested, so that p is corrected for all pairs of rows:
-    whichever of them turned out best, the claims about it hold together at `ALPHA`.
-    """
-    sign = 1.0 if upward else -1.0
-    means = {k: mean for k in values if (mean := cells[k].mean) is not None}
-    if len(means) < 2:
-        return
-    best = max(means, key=lambda k: sign * means[k])
-    cells[best].mark = "best"
-    pairs = list(itertools.combinations(means, 2))
-    tests = {pair: _test(values, *pair, exact=exact, tests=len(pairs)) for pair in pairs}
-    known = {pair: test.p for pair, test in tests.items() if test is not None and test.p is not None}
-    corrected = dict(zip(known, holm(list(known.values())), strict=True))
-    for k in means:
-        if k == best:
-            continue
-        if means[k] == means[best]:  # infinite ones, too
-            cells[k].mark, cells[k].p = "tied", 1.0
-            continue
-        pair = (min(k, best), max(k, best))
-        test = tests[pair]
-        if test is None:  # one is exact and the other is not: no noise in that
-            continue
-        if pair not in corrected:
-            cells[k].mark = "untested"
-            continue
-        cells[k].test, cells[k].p = test.method, corrected[pair]
-        cells[k].mark = "tied" if corrected[pair] > ALPHA else ""
+def _pairs(record: RunRecord) -> list[Pair]:
+    """Return what a run can be paired by: its input with every seed that it stands for."""
+    return [(record.input_id, seed) for seed in (record.seed, *record.copies)]
 
 
-def _test(
-    values: dict[int, dict[Pair, float]], i: int, j: int, *, exact: bool, tests: int
-) -> PairedTest | None:
-    """Test two rows on the inputs and seeds that they share; None where a figure is infinite."""
-    common = sorted(values[i].keys() & values[j].keys())
-    a, b = [values[i][pair] for pair in common], [values[j][pair] for pair in common]
-    if not all(map(math.isfinite, [*a, *b])):
-        return None
-    return paired_test(a, b, exact=exact, tests=tests)
+def _apply(cells: Sequence[Cell], verdicts: dict[int, Verdict]) -> None:
+    for k, verdict in verdicts.items():
+        cells[k].mark, cells[k].p, cells[k].test = verdict.mark, verdict.p, verdict.test
 
 
 def _notes(table: Table) -> Iterable[str]:
@@ -344,11 +304,36 @@ def _notes(table: Table) -> Iterable[str]:
                 f"{row.label}, {record.input_name}, seed {record.seed}: {record.status} ({record.reason}); "
                 "counted as a failure, its figures are in no mean but those of ms/step and memory"
             )
+    yield from _notes_on_fairness(table)
+
+
+def _notes_on_fairness(table: Table) -> Iterable[str]:
+    """Say in what the runs of the rows are not alike."""
+    records = [record for row in table.rows for record in row.records]
     if len(table.machines) > 1:
         yield f"runs of {len(table.machines)} machines or settings of threads: times are not compared"
-    counts = {row.n for row in table.rows}
-    if len(counts) > 1:
-        yield "the rows have different numbers of runs; tests use the pairs that two rows share"
+        if any(record.limit_s is not None for record in records):
+            yield (
+                "nor what was reached within a budget of time, which is worth more on a faster machine or "
+                "with more threads: no row is called best; run all with one --threads on one machine, in a "
+                "folder of their own"
+            )
+    same = [row.label for row in table.rows if any(record.copies for record in row.records)]
+    if same:
+        yield f"{', '.join(same)}: the same result with every seed, which is one run for each input"
+    for row in table.rows:
+        ways = sorted({" at ".join(map(short, r.training.values())) for r in row.records if r.training})
+        if len(ways) > 1:
+            yield f"{row.label}: trained by {' and '.join(ways)}, not the same on all inputs"
+        engines = sorted({record.engine for record in row.records if record.engine})
+        if len(engines) > 1:
+            yield f"{row.label}: runs of several engines ({', '.join(engines)}), which agree to rounding"
+    done = {frozenset(p for r in row.records if r.ok for p in _pairs(r)) for row in table.rows}
+    if len(done) > 1:
+        yield (
+            "the rows are not complete on the same inputs and seeds: which is best, and the tests, go by "
+            "those that all competing rows have; without any, none is called best"
+        )
 
 
 def _all_cells(row: TableRow) -> Iterable[Cell]:

@@ -15,8 +15,9 @@ from typing import Any
 from lrnn_cli import __version__
 from lrnn_cli.errors import CheckpointError, InputError
 from lrnn_cli.runs.folder import atomic_write, to_json
-from lrnn_cli.studies.collect import RunRecord, adopt, collect_each, find_runs
+from lrnn_cli.studies.collect import RunRecord, collect_each, find_runs
 from lrnn_cli.studies.comparison import Table, as_dict
+from lrnn_cli.studies.siblings import adopt
 
 SCHEMA = "lrnn.compare/1"
 NAME = "compare.json"

@@ -99,6 +99,8 @@ def _equal_params(records: Sequence[RunRecord]) -> str:
 
 
 def _equal_time(records: Sequence[RunRecord]) -> str:
+    if len({record.machine for record in records}) > 1:  # whose seconds are not worth the same
+        return ""
     limits = {record.limit_s for record in records}
     spent = [record.train_s for record in records if record.train_s]
     alike = len(spent) == len(records) and bool(spent) and max(spent) / min(spent) - 1 <= TIME_SPREAD
@@ -116,6 +118,9 @@ def _equal_steps(records: Sequence[RunRecord]) -> str:
 
 
 def _unequal(name: str, rows: Rows) -> str:
+    machines = sorted({record.machine for runs in rows.values() for record in runs if record.machine})
+    if name == "time" and len(machines) > 1:
+        return f"runs of {len(machines)} machines or settings of threads: {'; '.join(machines)}"
     attribute = {"params": "params", "time": "train_s", "steps": "steps"}[name]
     unit = {"params": "parameters", "time": "s", "steps": "steps"}[name]
     told = []

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lrnn_cli.errors import InputError
-from lrnn_cli.studies.collect import RunRecord, adopt, collect
+from lrnn_cli.studies.collect import RunRecord, collect
 from lrnn_cli.studies.jobs import Job, JobPlan, State
+from lrnn_cli.studies.siblings import adopt
 
 ENDED = (State.DONE, State.DIVERGED, State.FAILED)
 

@@ -70,11 +70,18 @@ def test_the_order_of_the_two_does_not_matter(d: list[int]) -> None:
     assert one.difference == pytest.approx(-other.difference)
 
 
-def test_one_pair_separates_nothing_and_equal_differences_everything() -> None:
+def test_one_pair_and_equal_figures_separate_nothing() -> None:
     assert paired_test([3.0], [1.0]).p is None
     assert paired_test([], []).difference is None
-    assert paired_test([1.0, 2.0], [0.0, 1.0]).p == 0.0
     assert paired_test([1.0, 2.0], [1.0, 2.0]).p == 1.0
+
+
+@pytest.mark.parametrize(("a", "b"), [([12, 30], [10, 28]), ([12.1, 30.3, 7.7], [10.1, 28.3, 5.7])])
+def test_the_same_difference_each_time_counts_as_its_signs(a: list[float], b: list[float]) -> None:
+    """Without a deviation Student's test would be certain of two pairs."""
+    found = paired_test(a, b)
+    assert (found.p, found.method) == (2 / 2 ** len(a), "sign-flip")
+    assert found.difference == pytest.approx(2.0)
 
 
 def test_pairs_must_be_pairs_of_finite_numbers() -> None:

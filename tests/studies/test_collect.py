@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from lrnn_cli.errors import CheckpointError, InputError
-from lrnn_cli.studies.collect import adopt, collect, find_runs
+from lrnn_cli.studies.collect import collect, find_runs
+from lrnn_cli.studies.siblings import adopt
 from tests.studies.folders import course, specification, write_crash, write_run
 
 

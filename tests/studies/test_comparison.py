@@ -8,9 +8,10 @@ import pytest
 from scipy import stats
 
 from lrnn_cli.errors import ConfigError, InputError
-from lrnn_cli.studies.collect import RunRecord, adopt, collect
+from lrnn_cli.studies.collect import RunRecord, collect
 from lrnn_cli.studies.comparison import as_dict, compare
 from lrnn_cli.studies.measures import parse_targets, time_to
+from lrnn_cli.studies.siblings import adopt
 from tests.studies.folders import course, write_crash, write_run
 from tests.studies.records import record
 
@@ -154,14 +155,19 @@ def test_rows_of_several_budgets_compete_within_their_budget(tmp_path: Path) -> 
             write_run(
                 tmp_path / f"{m}{b}{s}",
                 model=m,
-                psnr=v + s,
+                psnr=v + s * d,
                 seed=s,
                 budget=b,
                 params=b,
                 job={"label": f"{m} {b}"},
             )
         )
-        for m, b, v in (("lrnn", 200, 20.0), ("siren", 200, 10.0), ("lrnn", 400, 30.0), ("siren", 400, 35.0))
+        for m, b, v, d in (
+            ("lrnn", 200, 20.0, 1.0),
+            ("siren", 200, 10.0, 1.1),
+            ("lrnn", 400, 30.0, 1.0),
+            ("siren", 400, 35.0, 1.1),
+        )
         for s in (0, 1)
     ]
     table = compare(records)

@@ -7,8 +7,9 @@ import pytest
 
 from lrnn_cli.errors import CheckpointError, InputError
 from lrnn_cli.studies import comparison_file
-from lrnn_cli.studies.collect import adopt, collect_each
+from lrnn_cli.studies.collect import collect_each
 from lrnn_cli.studies.comparison import compare
+from lrnn_cli.studies.siblings import adopt, merge_copies
 from tests.studies.folders import write_run
 
 
@@ -74,5 +75,8 @@ def test_every_method_of_a_reconstruction_is_a_row(tmp_path: Path) -> None:
     records = adopt([record for run in (*runs, again) for record in collect_each(run)])
     named = [(run.model, run.seed, run.params) for run in records]
     assert sorted(named, key=str) == [
-        ("fbp", 0, None), ("fbp", 1, None), ("lrnn", 0, 900), ("lrnn", 1, 900), ("siren", 0, 900),
+        ("fbp", 0, None), ("fbp", 0, None), ("fbp", 1, None), ("lrnn", 0, 900), ("lrnn", 1, 900),
+        ("siren", 0, 900),
     ]  # fmt: skip
+    (fbp,) = [run for run in merge_copies(records) if run.model == "fbp"]
+    assert (fbp.seed, fbp.copies) == (0, (1,))

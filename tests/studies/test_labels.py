@@ -1,14 +1,16 @@
 """Which runs share a row: repetitions do, the same name with other settings does not."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lrnn_cli.errors import InputError
-from lrnn_cli.studies.collect import RunRecord, adopt, collect
+from lrnn_cli.studies.collect import RunRecord, collect
 from lrnn_cli.studies.comparison import compare
 from lrnn_cli.studies.labels import label_rows
+from lrnn_cli.studies.siblings import adopt
 from tests.studies.folders import write_crash, write_run
 
 
@@ -62,3 +64,32 @@ def test_a_crashed_run_belongs_to_the_row_of_its_own_study(tmp_path: Path) -> No
         "lrnn steps=300": ["ok", "crashed"],
         "lrnn steps=100": ["ok"],
     }
+
+
+def trained(optimizer: str, lr: float) -> dict[str, Any]:
+    """What metrics.json says of a run whose config.yaml leaves both to the command."""
+    return {"train": {"steps": 100, "seed": 0, "optimizer": optimizer, "lr": lr, "engine": "fused"}}
+
+
+def test_runs_of_another_optimiser_or_rate_are_another_row(tmp_path: Path) -> None:
+    """Without --optimizer a GPU takes Adam where a processor takes NAdam, and config.yaml has null."""
+    made = [
+        dataclasses.replace(run(tmp_path, f"{o}{s}", change=trained(o, lr)), seed=s)
+        for o, lr in (("nadam", 4e-3), ("adam", 2e-3))
+        for s in (0, 1)
+    ]
+    labels = {label: len(runs) for label, runs in label_rows(made).items()}
+    assert labels == {"lrnn optimizer=nadam lr=0.004": 2, "lrnn optimizer=adam lr=0.002": 2}
+    plain = [dataclasses.replace(one, label="") for one in made]
+    assert {label: len(runs) for label, runs in label_rows(plain).items()} == labels
+    crashed = collect(write_crash(tmp_path / "jobs" / "9", seed=2))
+    (row,) = label_rows(adopt([*made[:2], crashed])).values()  # of the row that it would have been in
+    assert [one.status for one in row] == ["ok", "ok", "crashed"]
+
+
+def test_a_rate_that_follows_the_input_is_one_row_and_said(tmp_path: Path) -> None:
+    made = [run(tmp_path, f, file=f, change=trained("adam", lr)) for f, lr in (("a", 5e-4), ("b", 3e-4))]
+    for records in (made, [dataclasses.replace(one, label="") for one in made]):
+        table = compare(records)
+        assert [(row.label, row.n) for row in table.rows] == [("lrnn", 2)]
+        assert "lrnn: trained by adam at 0.0003 and adam at 0.0005, not the same on all inputs" in table.notes
