@@ -97,25 +97,27 @@ def time_to_target(table: Table, target: Target, number: int) -> Chart:
 def quality_against_time(table: Table) -> Chart | None:
     """Return the mean of the logged measure against time over the runs of a row, with its 95 % interval.
 
-    A run that ended early, having reached its goal, keeps its last figure. The band is the mean ± t(n-1) s/√n
-    over runs: it speaks of these inputs and seeds taken together.
+    Only runs that ended well and logged the measure are in it. A run that ended early, having reached its
+    goal, keeps its last figure. The band is the mean ± t(n-1) s/√n over runs: it speaks of these inputs and
+    seeds taken together.
     """
-    records = [record for row in table.rows for record in row.records if record.log]
-    key = next((name for name in _LOGGED if any(name in r.log[-1].values for r in records)), None)
+    records = [record for row in table.rows for record in row.records if record.ok]
+    key = next((name for name in _LOGGED if any(_points(r.log, name) for r in records)), None)
     if key is None:
         return None
-    first = min(record.log[0].seconds for record in records)
-    last = max(record.log[-1].seconds for record in records)
+    moments = [seconds for record in records for seconds, _ in _points(record.log, key)]
+    first, last = min(moments), max(moments)
     times = np.linspace(max(0.0, first), max(last, first + 1e-9), INSTANTS)
     series = []
     missing = 0
     for colour, row in enumerate(table.rows):
-        curves = [_held(record.log, key, times) for record in row.records if record.log]
-        missing += sum(not record.log for record in row.records)
+        logs = [points for record in row.records if record.ok and (points := _points(record.log, key))]
+        curves = [_held(points, times) for points in logs]
+        missing += row.n - len(curves)
         if curves:
             series.append(_mean_curve(row.label, colour, times, np.array(curves), log=key != "psnr_db"))
-    which = "1 run left no log and is" if missing == 1 else f"{missing} runs left no log and are"
-    left_out = f" {which} not in it." if missing else ""
+    which = "1 run" if missing == 1 else f"{missing} runs"
+    left_out = f" Without {which} that failed or logged no such figure." if missing else ""
     return Chart(
         key="quality-time",
         title=f"{_LOG_TITLES[key]} against time",
@@ -128,9 +130,13 @@ def quality_against_time(table: Table) -> Chart | None:
     )
 
 
-def _held(log: Sequence[LogPoint], key: str, times: np.ndarray) -> np.ndarray:
+def _points(log: Sequence[LogPoint], key: str) -> list[tuple[float, float]]:
+    """Return times and values of a logged figure."""
+    return [(point.seconds, point.values[key]) for point in log if key in point.values]
+
+
+def _held(points: Sequence[tuple[float, float]], times: np.ndarray) -> np.ndarray:
     """Return a logged figure at given times: that of the last record before; NaN before the first."""
-    points = [(point.seconds, point.values[key]) for point in log if key in point.values]
     seconds = np.array([s for s, _ in points])
     values = np.array([np.nan, *(v for _, v in points)])
     return values[np.searchsorted(seconds, times, side="right")]

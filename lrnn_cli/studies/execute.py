@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -177,6 +177,15 @@ def file_source(path: Path, task: str | None = None) -> Source:
     return Source(task, path.name, (), path, sha256)
 
 
+def tell_apart(sources: Sequence[Source]) -> list[Source]:
+    """Return the sources with their paths as names where several files have the same name."""
+    names = [source.name for source in sources]
+    return [
+        replace(source, name=str(source.path)) if names.count(source.name) > 1 else source
+        for source in sources
+    ]
+
+
 def digest_of(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal."""
     import hashlib
@@ -220,6 +229,7 @@ def run_missing(
         InputError: when it cannot read the input or write its files.
     """
     folders = {job.id: job.folder(runner.root) for job in jobs}
+    new = {path for folder in folders.values() for path in _not_there(folder.path)}
     todo = missing(list({job.id: job for job in jobs}.values()), runner.root)
     refusal: ConfigError | InputError | None = None
     with contextlib.closing(runner.run(todo, should_stop)) as running:  # closing it stops the others
@@ -229,7 +239,7 @@ def run_missing(
                 break
     if refusal is not None:
         for folder in folders.values():
-            _discard(folder, runner.root)
+            _discard(folder, new)
         raise refusal
 
 
@@ -241,12 +251,19 @@ def _refusal(job: Job, folder: JobFolder) -> ConfigError | InputError | None:
     return (ConfigError if code == _USAGE else InputError)(f"{job.label}: {said}")
 
 
-def _discard(folder: JobFolder, root: Path) -> None:
-    """Remove what a run left that wrote no file of its own."""
-    if not folder.path.is_dir() or {each.name for each in folder.path.iterdir()} - set(_BOOKKEEPING):
+def _not_there(path: Path) -> list[Path]:
+    """Return the folders that would have to be made for this one, itself first."""
+    return [each for each in (path, *path.parents) if not each.exists()]
+
+
+def _discard(folder: JobFolder, new: Collection[Path]) -> None:
+    """Remove what a run left that wrote no file of its own, in folders that were not there before it."""
+    path = folder.path
+    if path not in new or not path.is_dir() or {each.name for each in path.iterdir()} - set(_BOOKKEEPING):
         return
     for name in _BOOKKEEPING:
-        (folder.path / name).unlink(missing_ok=True)
-    for path in (folder.path, folder.path.parent, root, root.parent):
-        with contextlib.suppress(OSError):  # not empty
-            path.rmdir()
+        (path / name).unlink(missing_ok=True)
+    for each in (path, *path.parents):
+        if each in new:
+            with contextlib.suppress(OSError):  # not empty
+                each.rmdir()

@@ -288,7 +288,9 @@ def _files(text: str, base: Path, suffixes: tuple[str, ...]) -> list[Path]:
     elif path.exists():
         found = [path]
     else:
-        found = sorted(Path(p) for p in glob.glob(str(path), recursive=True) if Path(p).is_file())
+        pattern = str(Path(text).expanduser())  # the folder of the study is no part of it
+        matches = [base / match for match in glob.glob(pattern, root_dir=base, recursive=True)]
+        found = sorted(match for match in matches if match.is_file())
         if not found:
             raise InputError(f"{path}: no such file, folder or pattern with a match")
     return [p.resolve() for p in found]

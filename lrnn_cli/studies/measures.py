@@ -147,8 +147,9 @@ class Reached:
 def time_to(record: RunRecord, target: Target) -> Reached | None:
     """Return when a run reached a target, None when it did not.
 
-    Success is decided by the final figure, measured on the file that was written, of a run that ended well;
-    the time is that of the first record of the log that is as good. The log holds the running mean over
+    Success is decided by the final figure that the table shows, of a run that ended well: a PSNR is that of
+    the network's values before they are clipped and rounded into a file; the time is that of the first record
+    of the log that is as good. The log holds the running mean over
     batches, so that the time is an estimate; where the log does not have the measure or shows it too late,
     as after a last least-squares solution, it is the end of the training.
     """

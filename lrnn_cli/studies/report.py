@@ -8,6 +8,7 @@ import html
 import io
 import json
 import math
+import re
 from collections.abc import Sequence
 from importlib import resources
 
@@ -62,9 +63,8 @@ def build_page(name: str, task: str, table: Table, exhibits: Sequence[Exhibit], 
         "script": (page / "page.js").read_text(encoding="utf-8"),
     }
     text = (page / "page.html").read_text(encoding="utf-8")
-    for key, value in values.items():
-        text = text.replace(f"@{key}@", value)
-    return text
+    # in one pass, so that what is put in, such as the name of a file, is never taken for a place
+    return re.sub(f"@({'|'.join(values)})@", lambda place: values[place[1]], text)
 
 
 def _number(n: int, what: str) -> str:

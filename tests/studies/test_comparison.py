@@ -128,7 +128,9 @@ def test_time_to_a_target(tmp_path: Path) -> None:
     run = collect(write_run(tmp_path / "1", psnr=32.0, log=log))
     at = [time_to(run, target) for target in parse_targets("25,30,32,33")]
     assert [(a.seconds, a.step) if a else None for a in at] == [(2.0, 20), (4.0, 40), (10.0, 100), None]
-    # the log may be better than the result: success is what the file written is worth
+    written = collect(write_run(tmp_path / "w", psnr=24.9, metrics={"psnr_db_written": 25.1}))
+    assert time_to(written, parse_targets("25")[0]) is None  # by the figure of the table, not of the file
+    # the log may be better than the result
     assert time_to(collect(write_run(tmp_path / "2", psnr=24.0, log=log)), parse_targets("25")[0]) is None
     failed = collect(write_run(tmp_path / "3", psnr=32.0, log=log, status="interrupted"))
     assert time_to(failed, parse_targets("25")[0]) is None

@@ -60,7 +60,7 @@ def test_the_share_of_runs_at_a_target_by_a_time() -> None:
 def test_quality_against_time_is_the_mean_with_students_interval() -> None:
     chart = quality_against_time(table())
     assert chart is not None
-    assert "1 run left no log and is not in it" in chart.caption
+    assert chart.caption.endswith(" Without 1 run that failed or logged no such figure.")
     lrnn = series(chart, "lrnn")
     assert lrnn.y[-1] == pytest.approx(30.5, abs=1e-12)
     half = stats.t.ppf(0.975, 3) * np.std([31.0, 33.0, 28.0, 30.0], ddof=1) / 2
@@ -75,6 +75,19 @@ def test_a_run_that_ended_early_keeps_its_figure() -> None:
     assert chart is not None
     assert chart.series[0].y[-1] == pytest.approx(16.0)
     assert math.isnan(chart.series[0].y[0])  # before the first record of the first run
+
+
+def test_failed_runs_and_odd_logs_are_counted_and_not_averaged() -> None:
+    """A run that diverged has a log, too, that says nothing of its end; one log has another measure."""
+    diverged = dataclasses.replace(record("m", "a.png", 2, 90.0), status="failed", reason="the fit diverged")
+    odd = dataclasses.replace(record("m", "a.png", 3, 9.0), log=(LogPoint(99.0, 1, {"loss": 0.1}),))
+    chart = quality_against_time(
+        table("", [record("m", "a.png", 0, 20.0), record("m", "a.png", 1, 22.0), diverged, odd])
+    )
+    assert chart is not None
+    assert (chart.series[0].x[-1], chart.series[0].y[-1]) == (20.0, pytest.approx(21.0))
+    assert chart.caption.endswith(" Without 2 runs that failed or logged no such figure.")
+    assert quality_against_time(table("", [diverged])) is None
 
 
 def test_on_a_logarithmic_axis_the_mean_is_geometric() -> None:

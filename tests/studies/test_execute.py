@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from lrnn_cli.errors import ConfigError, InputError
-from lrnn_cli.studies.execute import Question, Source, check_words, file_source, problem_source, run_missing
+from lrnn_cli.studies.execute import (
+    Question,
+    Source,
+    check_words,
+    file_source,
+    problem_source,
+    run_missing,
+    tell_apart,
+)
 from lrnn_cli.studies.jobs import State
 from lrnn_cli.studies.run_local import LocalRunner
 
@@ -66,6 +74,15 @@ def test_inputs_must_be_there_and_of_a_known_kind(tmp_path: Path) -> None:
         file_source(tmp_path, "fit-image")
 
 
+def test_files_of_one_name_are_called_by_their_paths(tmp_path: Path) -> None:
+    paths = [tmp_path / "1" / "x.png", tmp_path / "2" / "x.png", tmp_path / "2" / "y.png"]
+    for k, path in enumerate(paths):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(bytes([k]))
+    sources = tell_apart([file_source(path) for path in paths])
+    assert [source.name for source in sources] == [str(paths[0]), str(paths[1]), "y.png"]
+
+
 @pytest.mark.parametrize("word", ["--seed", "--params=3", "-o", "-p2k", "--model"])
 def test_what_the_comparison_decides_is_refused(word: str) -> None:
     with pytest.raises(ConfigError, match="after --: the comparison sets that itself"):
@@ -99,6 +116,27 @@ def test_a_refused_input_ends_the_comparison_and_leaves_nothing(source: Source, 
         with pytest.raises(kind, match=r"lrnn: a\.png: bad"):
             run_missing(question(source).jobs(), runner)
         assert not (tmp_path / "comparisons").exists()
+
+
+def test_a_refusal_leaves_what_was_there_before(source: Source, tmp_path: Path) -> None:
+    """An empty folder of the user's, and what an earlier attempt noted of a job."""
+    (tmp_path / "keep" / "empty").mkdir(parents=True)
+    refuse = (sys.executable, "-c", "import sys; sys.exit(sys.stderr.write('lrnn: error: bad\\n') and 3)")
+    root = tmp_path / "keep" / "empty" / "out"
+    with pytest.raises(InputError, match="lrnn: bad"):
+        run_missing(question(source).jobs(), LocalRunner(root, 1, refuse))
+    assert (tmp_path / "keep" / "empty").is_dir() and not root.exists()
+    with pytest.raises(InputError, match="lrnn: bad"):
+        run_missing(question(source).jobs(), LocalRunner(tmp_path / "keep" / "empty", 1, refuse))
+    assert list((tmp_path / "keep" / "empty").iterdir()) == []
+    first, second = question(source).jobs()
+    folder = first.folder(root)
+    folder.path.mkdir(parents=True)
+    folder.attempts_file.write_text('{"start": 1}\n{"end": 2, "code": 137, "message": "killed"}\n')
+    with pytest.raises(InputError, match="lrnn: bad"):
+        run_missing([first, second], LocalRunner(root, 1, refuse))
+    assert folder.attempts()[1]["message"] == "killed"
+    assert not second.folder(root).path.exists()
 
 
 def test_when_stopped_the_rest_is_not_begun(source: Source, tmp_path: Path) -> None:

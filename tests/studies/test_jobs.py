@@ -48,6 +48,9 @@ def test_a_folder_a_file_and_a_pattern_name_the_same_jobs(folder: Path) -> None:
     assert ids(planned(folder, inputs=["a.png", "b.png"])) == every
     assert ids(planned(folder, inputs="*.png")) == every
     assert ids(planned(folder, inputs=["a.png", ".", "?.png"])) == every
+    odd = folder.rename(folder.parent / "set [1]*")  # no pattern: the name of the study's own folder
+    assert ids(planned(odd, inputs="*.png")) == every
+    assert ids(planned(odd.parent, inputs=f"{odd.parent}/set*/?.png")) == every
 
 
 def test_the_id_depends_on_configuration_content_and_seed_alone(folder: Path) -> None:

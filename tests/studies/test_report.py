@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import dataclasses
 import io
 import json
 import re
@@ -11,7 +12,10 @@ import html5lib
 import pytest
 from py_mini_racer import MiniRacer
 
+from lrnn_cli.studies.comparison import compare
+from lrnn_cli.studies.report import build_page
 from tests.studies.pages import page
+from tests.studies.records import some
 
 HERE = Path(__file__).parent
 
@@ -25,6 +29,14 @@ def text() -> str:
 def document(text: str):
     parser = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False)  # any error of syntax is raised
     return parser.parse(text)
+
+
+def test_a_name_is_never_taken_for_a_place_of_the_page() -> None:
+    named = [dataclasses.replace(one, input_name="@script@.png") for one in some()]
+    made = build_page("@footer@", "fit-image", compare(named), [], [])
+    assert "<h1>@footer@</h1>" in made
+    assert "@script@.png" in made
+    assert made.count("<script>") == 1
 
 
 def as_tree(element) -> dict:

@@ -194,7 +194,7 @@ def _resolver() -> "Resolve":
 
 
 def _sources(names: list[str], task: str | None, problem: str | None, k: float | None) -> "list[Source]":
-    from lrnn_cli.studies.execute import file_source, problem_source
+    from lrnn_cli.studies.execute import file_source, problem_source, tell_apart
     from lrnn_cli.studies.study import TASKS
 
     if problem is not None:
@@ -220,7 +220,7 @@ def _sources(names: list[str], task: str | None, problem: str | None, k: float |
     twin = next((s for n, s in enumerate(found) if s.sha256 in digests[:n]), None)
     if twin is not None:
         raise InputError(f"{twin.path}: given twice, or the same as another input; leave one of them out")
-    return found
+    return tell_apart(found)
 
 
 def _models(text: str | None, sources: "list[Source]") -> tuple[str, ...]:
