@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from lrnn_cli.models.catalog import CATALOG
+from lrnn_cli.studies.study import Study
 from tests.cli.conftest import Lrnn
 from tests.conftest import ROOT
 
@@ -47,9 +48,35 @@ def test_the_reduced_studies_are_plans_too(lrnn: Lrnn) -> None:
 def test_the_tables_of_the_models_leave_none_out() -> None:
     """docs/models.md: every row of the catalog, and every published setting."""
     folder = ROOT / "benchmarks" / "studies"
-    models = {name: yaml.safe_load((folder / f"{name}.yaml").read_text())["models"] for name in REDUCED}
+    studies = {name: yaml.safe_load((folder / f"{name}.yaml").read_text()) for name in REDUCED}
+    models = {
+        name: [entry["name"] if isinstance(entry, dict) else entry for entry in study["models"]]
+        for name, study in studies.items()
+    }
     assert sorted(models["images"] + models["multiplicative"]) == sorted(CATALOG)
     assert models["authors"] == [name for name, row in CATALOG.items() if row.published]
+
+
+LRNN_OF_THEN = {"dbar": 4, "omega_first": 80, "omega_hidden": 30, "first_scales": "equal", "hidden_rate": 1}
+# (study, row) → settings that its stored results were taken with, where the defaults of now are others
+THEN: dict[tuple[str, str], dict[str, Any]] = {
+    ("images", "lrnn"): {**LRNN_OF_THEN, "optimizer": "nadam", "lr": 2e-3},
+    ("images", "finer"): {"lr": 2e-3},
+    ("images", "mfn"): {"lr": 4.3e-2},
+    ("images-small", "lrnn"): {**LRNN_OF_THEN, "optimizer": "adam", "lr": 1e-3},
+    ("images-small", "wire"): {"omega_first": 20, "omega_hidden": 20, "scale": 10, "lr": 5e-3},
+    ("lrnn-adam", "lrnn by Adam"): {**LRNN_OF_THEN, "optimizer": "adam", "lr": 1e-3},
+    ("ablations-small", "lrnn as it is"): {**LRNN_OF_THEN, "optimizer": "adam", "lr": 1e-3},
+    ("ablations", "lrnn as it is"): {**LRNN_OF_THEN, "optimizer": "nadam", "lr": 2e-3},
+}
+
+
+@pytest.mark.parametrize(("name", "label"), THEN)
+def test_reduced_studies_repeat_what_their_results_were_taken_with(name: str, label: str) -> None:
+    study = Study(**yaml.safe_load((ROOT / "benchmarks" / "studies" / f"{name}.yaml").read_text()))
+    tree = next(row.tree for row in study.combinations() if row.label == label)
+    given = {**tree, **tree.get("model", {})}
+    assert {key: given.get(key) for key in THEN[name, label]} == THEN[name, label]
 
 
 # What makes a study tiny: its own settings and what is laid over them.
