@@ -230,6 +230,11 @@ def row(clip: str, model: str, runs: list[Run]) -> dict[str, Any]:
     }
 
 
+def seeds(row: dict[str, Any]) -> str:
+    """How many seeds the figures of a row are of; where runs failed, of how many."""
+    return f"{row['runs'] - row['failed']} of {row['runs']}" if row["failed"] else str(row["runs"])
+
+
 def shown(figures: dict[str, float] | None, form: str, otherwise: str) -> str:
     """Median (smallest … largest) for a table."""
     if figures is None:
@@ -250,7 +255,7 @@ def markdown(rows: list[dict[str, Any]], told: str, seconds: float) -> str:
             r["recipe"],
             f"{r['lr']:g}",
             f"{r['factor']:g}",
-            str(r["runs"]),
+            seeds(r),
             str(r["fresh_starts"]),
             shown(r["mse"], ".2e", "failed"),
             shown(r["rho_ag"], ".5f", "–"),
@@ -350,8 +355,8 @@ def main(argv: list[str] | None = None) -> None:
                 future.result()
             chosen[pair] = best(book.long_runs(*pair, args.params, args.seconds))[0]
         for pair, one in chosen.items():
-            seeds = range(args.seeds if worth_seeds(pair, chosen) else 1)
-            for future in [pool.submit(book.get, long(pair, one, seed)) for seed in seeds]:
+            chances = range(args.seeds if worth_seeds(pair, chosen) else 1)
+            for future in [pool.submit(book.get, long(pair, one, seed)) for seed in chances]:
                 future.result()
     write_tables(book, pairs, args, tuning_s)
 
@@ -386,16 +391,17 @@ def short(rows: list[dict[str, Any]]) -> str:
     models = list(dict.fromkeys(r["model"] for r in rows))
     text = f"| clip | {' | '.join(models)} | better baseline / LRNN |\n|---|{'---|' * len(models)}--:|\n"
     for clip in dict.fromkeys(r["clip"] for r in rows):
-        found = {r["model"]: r for r in rows if r["clip"] == clip and r["mse"]}
+        every = {r["model"]: r for r in rows if r["clip"] == clip}
+        found = {model: r for model, r in every.items() if r["mse"]}
         cells = []
         for model in models:
-            one = found.get(model)
+            one = every.get(model)
             if one is None:
                 cells.append("–")
-            elif one["runs"] == 1:
-                cells.append(f"{one['mse']['median']:.1e}")
-            else:
-                cells.append(shown(one["mse"], ".1e", "failed"))
+                continue
+            single = one["mse"] and one["runs"] == 1
+            text = f"{one['mse']['median']:.1e}" if single else shown(one["mse"], ".1e", "failed")
+            cells.append(f"{text}, {seeds(one)} seeds" if one["failed"] and one["mse"] else text)
         others = [r["mse"]["median"] for name, r in found.items() if name != "lrnn"]
         ratio = f"{min(others) / found['lrnn']['mse']['median']:.3g}" if others and "lrnn" in found else "–"
         text += f"| {clip} | {' | '.join(cells)} | {ratio} |\n"

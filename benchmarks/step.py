@@ -1,10 +1,12 @@
-"""One training step (forward, backward, Adam) of LRNN: fused engines against plain autograd.
+"""One training step (forward, backward, Adam) of LRNN: fused engines against plain autograd; and of SIREN.
 
     python -m benchmarks.step [--points 65536] [--repeats 5] [--preset paper|fast]
 
 Each engine runs in a process of its own, so that peak memory is its own: the extra memory is the peak
 resident size minus that before the first step. The engines run one after the other; the ratios are of medians
 within one run. `fast` is the network that pictures get with 200k parameters, `paper` the published one.
+SIREN is there twice: as the obvious program, and in this tool's blocks on threads, as `--model siren` trains
+it, which is what the rows of the engines have to be held against.
 """
 
 import argparse
@@ -28,7 +30,8 @@ from lrnn_cli.objectives.samples import Samples
 from lrnn_cli.tasks.settings import preset
 from lrnn_cli.tasks.tuned import tuned_for
 
-ENGINES = ("plain autograd", "fused", "compiled", "siren, plain autograd")
+PLAIN, BLOCKS = "siren, plain autograd", "siren, blocks"
+ENGINES = ("plain autograd", "fused", "compiled", PLAIN, BLOCKS)
 
 
 def _rss_mb() -> float:
@@ -65,7 +68,8 @@ def measure(engine: str, points: int, repeats: int, which: str) -> dict[str, obj
             seconds.append(time.perf_counter() - began)
     else:
         torch.set_num_threads(1)
-        use_engine(model, engine)
+        if engine != BLOCKS:  # whose layers are torch's own
+            use_engine(model, engine)
         settings = FitSettings(steps=repeats + 1, batch_points="full", warmup_steps=0, guard=False)
         runner = BlockRunner(torch.device("cpu"), threads=resolve_threads(None))
         trainer = Trainer(

@@ -93,6 +93,19 @@ def test_every_model_is_tuned_alike_and_an_interrupted_benchmark_goes_on(
     capsys.readouterr()
 
 
+def test_tables_count_seeds_that_failed() -> None:
+    def runs(model: str, *figures: float) -> dict[str, Any]:
+        common = {"lr": 1e-3, "factor": 1.0, "rho_ag": 0.9}
+        return audio.row("a.wav", model, [{**common, "mse": mse} for mse in figures])
+
+    rows = [runs("lrnn", 1e-5, 2e-5), runs("siren", 1e-4, math.inf, math.inf), runs("spder", math.inf)]
+    table, brief = audio.markdown(rows, "told", 9.0), audio.short(rows)
+    assert "| a | lrnn | usual | 0.001 | 1 | 2 | 0 | 1.50e-05" in table
+    assert "| a | siren | usual | 0.001 | 1 | 1 of 3 | 0 | 1.00e-04" in table
+    assert "| a | spder | usual | 0.001 | 1 | 0 of 1 | 0 | failed" in table
+    assert "| 1.0e-04 (1.0e-04 … 1.0e-04), 1 of 3 seeds | failed | 6.67 |" in brief
+
+
 def test_recipes_write_out_what_defaults_decide() -> None:
     usual = ("--batch-points", "2048", "--schedule", "inverse:0.05")
     assert audio.recipe_words("spder", "usual") == usual
