@@ -400,8 +400,8 @@ def short(rows: list[dict[str, Any]]) -> str:
                 cells.append("–")
                 continue
             single = one["mse"] and one["runs"] == 1
-            text = f"{one['mse']['median']:.1e}" if single else shown(one["mse"], ".1e", "failed")
-            cells.append(f"{text}, {seeds(one)} seeds" if one["failed"] and one["mse"] else text)
+            cell = f"{one['mse']['median']:.1e}" if single else shown(one["mse"], ".1e", "failed")
+            cells.append(f"{cell}, {seeds(one)} seeds" if one["failed"] and one["mse"] else cell)
         others = [r["mse"]["median"] for name, r in found.items() if name != "lrnn"]
         ratio = f"{min(others) / found['lrnn']['mse']['median']:.3g}" if others and "lrnn" in found else "–"
         text += f"| {clip} | {' | '.join(cells)} | {ratio} |\n"

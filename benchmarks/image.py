@@ -12,8 +12,8 @@ level are read from the training log (running mean of the batches before each st
 the saved checkpoint over all pixels.
 
 Runs stored by the same version on the same machine are not repeated: an interrupted benchmark goes on. With
-`--only lrnn` that row alone is taken anew, and the others stay as they are stored; each row says by which
-version it was taken.
+`--only lrnn` that row alone is taken anew, and the others stay as they are stored, which must be of the same
+image, time and size; each row says by which version it was taken.
 """
 
 import argparse
@@ -88,16 +88,26 @@ class Runs:
     def __init__(self, image: str, time_s: float, params: str) -> None:
         self.image, self.common = image, ["--params", params, "--time", f"{time_s}s"]
         self.name = f"image_{Path(image).stem}"
-        self.record: dict[str, Any] = {"image": image, "time_s": time_s, "params": params}
-        self.record |= {"levels_db": LEVELS_DB, "rows": {}, "runs": []}
+        self.asked = {"image": image, "time_s": time_s, "params": params}
+        self.record: dict[str, Any] = {**self.asked, "levels_db": LEVELS_DB, "rows": {}, "runs": []}
         path = RESULTS / f"{self.name}.json"
-        stored = json.loads(path.read_text()) if path.exists() else {}
+        self.stored: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        stored = self.stored
         here = machine()
         self.version = here["env"]["git"]
         same = all(stored.get("machine", {}).get(key) == here[key] for key in ("processor", "env"))
-        self.kept: dict[str, Any] = stored.get("rows", {})
-        if same and "runs" in stored:
+        if same and stored["image"] == image and "runs" in stored:
             self.record["runs"] = stored["runs"]
+
+    def keep_rows(self) -> None:
+        """Take over the stored rows, which must have been asked for with the same image, time and size."""
+        asked = {key: self.stored[key] for key in self.asked} if self.stored else self.asked
+        if asked != self.asked:
+            told = "; ".join(", ".join(f"{k} {v}" for k, v in each.items()) for each in (asked, self.asked))
+            raise SystemExit(
+                f"--only: {self.name}.json has rows of other runs than these ({told}); leave --only out"
+            )
+        self.record["rows"] = self.stored.get("rows", {})
 
     def get(self, options: list[str], seed: int) -> dict[str, Any]:
         """Return the figures of one run."""
@@ -138,7 +148,7 @@ def main() -> None:
     args = parser.parse_args()
     runs = Runs(args.image, args.time, args.params)
     if args.only:
-        runs.record["rows"] = runs.kept
+        runs.keep_rows()
     for name, options in {
         "lrnn": ["--model", "lrnn"],
         "lrnn, Adam": ["--model", "lrnn", "--optimizer", "adam"],
