@@ -21,6 +21,7 @@ def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         return {"options": list(options), "psnr_db": 33.0, "reached": reached}
 
     monkeypatch.setattr(image, "run", run)
+    monkeypatch.setattr(image, "searched", lambda model: [])
     record = {"image": "p.png", "time_s": 60.0, "params": "200k", "rows": {"finer": {
         "options": [], "psnr_db": 30.0, "seconds_to": {"35": None}}}, "machine": here,
         "runs": [{"options": ["--params", "200k", "--time", "60.0s", "--model", "lrnn", "--seed", "0"],
