@@ -311,13 +311,13 @@ def _notes_on_fairness(table: Table) -> Iterable[str]:
     """Say in what the runs of the rows are not alike."""
     records = [record for row in table.rows for record in row.records]
     if len(table.machines) > 1:
-        yield f"runs of {len(table.machines)} machines or settings of threads: times are not compared"
+        told = f"runs of {len(table.machines)} machines or settings of threads: times are not compared"
         if any(record.limit_s is not None for record in records):
-            yield (
-                "nor what was reached within a budget of time, which is worth more on a faster machine or "
-                "with more threads: no row is called best; run all with one --threads on one machine, in a "
-                "folder of their own"
+            told += (
+                ", and no row is called best: a budget of time is more training on a faster machine or with "
+                "more threads; run all with one --threads on one machine, in a folder of their own"
             )
+        yield told
     same = [row.label for row in table.rows if any(record.copies for record in row.records)]
     if same:
         yield f"{', '.join(same)}: the same result with every seed, which is one run for each input"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -253,7 +254,7 @@ def _refusal(job: Job, folder: JobFolder) -> ConfigError | InputError | None:
 
 def _not_there(path: Path) -> list[Path]:
     """Return the folders that would have to be made for this one, itself first."""
-    return [each for each in (path, *path.parents) if not each.exists()]
+    return [each for each in (path, *path.parents) if not os.path.exists(each)]  # also False where one may not look
 
 
 def _discard(folder: JobFolder, new: Collection[Path]) -> None:
