@@ -254,7 +254,8 @@ def _refusal(job: Job, folder: JobFolder) -> ConfigError | InputError | None:
 
 def _not_there(path: Path) -> list[Path]:
     """Return the folders that would have to be made for this one, itself first."""
-    return [each for each in (path, *path.parents) if not os.path.exists(each)]  # also False where one may not look
+    # os.path.exists: a folder that one may not look into is no error here, writing to it will be
+    return [each for each in (path, *path.parents) if not os.path.exists(each)]
 
 
 def _discard(folder: JobFolder, new: Collection[Path]) -> None:
