@@ -30,6 +30,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
@@ -162,14 +163,14 @@ def trainer_for(
     options = {"omega_first": DEFAULT_OMEGA, **row.get("model", {})}
     if row.get("spectrum"):
         options["omega_first"] = spectral_omega(signal)
-    task = ImageTask(signal)
+    task, tuned = ImageTask(signal), tuned_for("image", "lrnn")
     choice, fit = settle(
         signal,
         ModelChoice(options=options, params=PARAMS),
         FitSettings(steps=10**9, threads=1, device="cpu", seed=seed, **row.get("fit", {})),
-        tuned_for("image", "lrnn"),
+        tuned,
     )
-    plan = make_plan(signal, choice, fit)
+    plan = replace(make_plan(signal, choice, fit), start_ridge=tuned.start_ridge)
     base = Regression(signal, task.transform(), plan, fit)
     samples: Any = base.trainer.samples
     if "loss_aware" in row:

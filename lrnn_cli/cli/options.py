@@ -258,7 +258,7 @@ Lstsq = Annotated[
     str | None,
     _option(
         "--lstsq", panel=TRAINING, metavar="WHEN",
-        help="When to solve the output layer by least squares: start (with a ridge), plateau, end; or none.",
+        help="When to solve the output layer by least squares: start, plateau, end; or none.",
     ),
 ]  # fmt: skip
 Guard = Annotated[

@@ -12,8 +12,6 @@ LARGEST_HEAD = 4096  # features; the Gram matrix takes their square, once per th
 # picture of 256 x 256 would cost as much as ten steps.
 START_POINTS, START_POINTS_PER_FEATURE = 2**14, 32
 RIDGE = 1e-9  # relative to the mean square of the features: keeps collinear ones solvable
-# At a start large weights that cancel each other would be spoiled by the first steps: they move all features.
-START_RIDGE = 0.1
 
 
 def training_loss(

@@ -14,7 +14,7 @@ from lrnn_cli.fitting.backward import BackwardSwitch
 from lrnn_cli.fitting.blocks import BlockRunner
 from lrnn_cli.fitting.device_steps import READ_EVERY, DeviceSteps, suits
 from lrnn_cli.fitting.guard import SMOOTHING, Guard, Verdict
-from lrnn_cli.fitting.least_squares import LARGEST_HEAD, START_RIDGE, solve_head, start_points, training_loss
+from lrnn_cli.fitting.least_squares import LARGEST_HEAD, RIDGE, solve_head, start_points, training_loss
 from lrnn_cli.fitting.optimizers import DEFAULT, load_state, make_optimizer
 from lrnn_cli.fitting.outcome import Outcome
 from lrnn_cli.fitting.sampling import BatchSampler
@@ -76,6 +76,7 @@ class Trainer:
         batch_points: int,
         fresh: Callable[[int], CoordinateModel],
         backward: Precision = "full",
+        start_ridge: float = RIDGE,
     ) -> None:
         """Prepare; nothing is computed yet.
 
@@ -89,10 +90,11 @@ class Trainer:
             batch_points: points per step, at most all of them.
             fresh: builds the model anew from another seed, for a start that learned nothing.
             backward: precision of the products of the backward pass, until it would show.
+            start_ridge: of the solution before step 1, in parts of the features' mean square.
         """
         self.model, self.samples, self.settings, self.runner, self.lr = model, samples, settings, runner, lr
         self.group = runner.group
-        self.fresh, self.lstsq = fresh, frozenset(lstsq)
+        self.fresh, self.lstsq, self.start_ridge = fresh, frozenset(lstsq), start_ridge
         self.parameters = list(model.parameters())
         self.device_steps: DeviceSteps | None = None
         self.optimizer_name = settings.optimizer or DEFAULT
@@ -337,7 +339,7 @@ class Trainer:
     def _solve_start(self, when: str) -> None:
         """Solve the output layer of a network that has learned nothing yet."""
         points = start_points(self.model, self.samples, self.settings.seed)
-        self._solve_head(when, points, ridge=START_RIDGE)
+        self._solve_head(when, points, ridge=self.start_ridge)
 
     def _solve_head(self, when: str, points: Tensor | None = None, **options: float) -> float:
         """Solve the output layer over all points, or those given; return the loss over them afterwards."""

@@ -27,7 +27,7 @@ from lrnn_cli.fitting.blocks import BlockRunner
 from lrnn_cli.fitting.cuda_graph import Recorded
 from lrnn_cli.fitting.device_steps import READ_EVERY, suits
 from lrnn_cli.fitting.guard import SMOOTHING, Guard, Verdict
-from lrnn_cli.fitting.least_squares import START_RIDGE, solve_head, start_points, training_loss
+from lrnn_cli.fitting.least_squares import RIDGE, solve_head, start_points, training_loss
 from lrnn_cli.fitting.loop import SNAPSHOT_EVERY, Step
 from lrnn_cli.fitting.optimizers import DEFAULT, make_optimizer
 from lrnn_cli.fitting.sampling import BatchSampler
@@ -68,6 +68,7 @@ def fit_stacked(
     lr: float,
     lstsq: Sequence[str] = (),
     batch_points: int,
+    start_ridge: float = RIDGE,
     listener: Listener = lambda member, step: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> bool:
@@ -82,6 +83,7 @@ def fit_stacked(
         lr: peak learning rate.
         lstsq: when to solve the output layers: any of start and end.
         batch_points: points of a step, of each member.
+        start_ridge: of the solutions before step 1.
         listener: called with the number of a member and its step.
         should_stop: asked before every step; the weights are then of no use.
 
@@ -95,7 +97,7 @@ def fit_stacked(
     began = time.perf_counter()
     for member in members if "start" in lstsq else ():
         points = start_points(member.model, member.samples, member.seed)
-        solve_head(member.model, member.samples, runner, points, ridge=START_RIDGE)
+        solve_head(member.model, member.samples, runner, points, ridge=start_ridge)
     stack = _Stack(members, settings, lr, runner)
     samplers = [BatchSampler(m.samples.n_points, batch_points, m.seed, runner.device) for m in members]
     guards = [Guard(m.samples.variance(), settings.guard) for m in members]

@@ -40,8 +40,8 @@ def stack_key(request: Request) -> str | None:
         return None
     settings = fit.model_dump(exclude={"seed", "threads"})
     same = (plan.model_name, plan.config.model_dump(), plan.n_inputs, plan.n_outputs, plan.n_points,
-            plan.optimizer, plan.lr, plan.lstsq, plan.batch_points, plan.block_points, str(plan.device),
-            settings)  # fmt: skip
+            plan.optimizer, plan.lr, plan.lstsq, plan.start_ridge, plan.batch_points, plan.block_points,
+            str(plan.device), settings)  # fmt: skip
     return repr(same)
 
 
@@ -89,7 +89,8 @@ def execute_stack(
         fit = first.fit.model_copy(update={"optimizer": first.plan.optimizer})
         done = fit_stacked(
             members, fit, runs[0].runner, lr=first.plan.lr, lstsq=first.plan.lstsq,
-            batch_points=first.plan.batch_points, listener=heard, should_stop=should_stop,
+            batch_points=first.plan.batch_points, start_ridge=first.plan.start_ridge, listener=heard,
+            should_stop=should_stop,
         )  # fmt: skip
         seconds = (time.perf_counter() - began) / len(runs)
         results: list[RunResult | None] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,8 @@ class ImageTask:
     def plan(self, choice: ModelChoice, fit: FitSettings) -> Plan:
         """Return the plan: what a model needs to know of an image is its shape."""
         tuned = self.tuned or tuned_for("image", choice.name)
-        return make_plan(self.signal, *settle(self.signal, choice, fit, tuned))
+        plan = make_plan(self.signal, *settle(self.signal, choice, fit, tuned))
+        return replace(plan, start_ridge=tuned.start_ridge)
 
     def transform(self) -> tuple[float, float]:
         """Return shift and scale that map [lower, lower + peak] to [-1, 1].

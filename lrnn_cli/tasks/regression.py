@@ -17,6 +17,7 @@ from lrnn_cli.fitting.checkpoint import Fitted
 from lrnn_cli.fitting.device import machine_memory_mb, resolve_device, resolve_threads
 from lrnn_cli.fitting.group import ALONE, Group
 from lrnn_cli.fitting.launch import place
+from lrnn_cli.fitting.least_squares import RIDGE
 from lrnn_cli.fitting.loop import Step, Trainer
 from lrnn_cli.fitting.optimizers import DEFAULT
 from lrnn_cli.fitting.resume import encode_state, restore_state
@@ -65,6 +66,7 @@ class Plan:
     memory_mb: float
     notes: tuple[str, ...]
     segments: tuple[tuple[int, int], ...] = ()  # spans of samples, one network each; empty for a single one
+    start_ridge: float = RIDGE  # of the output layer solved before step 1
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as JSON-able values."""
@@ -285,6 +287,7 @@ class Regression:
             batch_points=plan.batch_points,
             fresh=self._build,
             backward=plan.backward.name,
+            start_ridge=plan.start_ridge,
         )
 
     def _build(self, attempt: int) -> CoordinateModel:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from lrnn_cli.fitting.device import resolve_device
+from lrnn_cli.fitting.least_squares import RIDGE
 from lrnn_cli.fitting.optimizers import DEFAULT
 from lrnn_cli.fitting.settings import FitSettings
 from lrnn_cli.models.catalog import config_class
@@ -34,6 +35,9 @@ class Tuned:
             of their number, down to `LEAST_OMEGA`; None where it holds for all sizes.
         width: its width where neither that nor a budget of parameters is given.
         fit: further settings of training, which the presets `fast` and `best` bring along.
+        start_ridge: of the output layer solved before step 1, in parts of the features' mean square. Large
+            weights that cancel each other would be spoiled by large first steps, which move all features;
+            where steps are small, as for functions, they are worth more.
     """
 
     lr: float | None = None
@@ -44,6 +48,7 @@ class Tuned:
     full_size: int | None = None
     width: int | None = None
     fit: Mapping[str, str] = field(default_factory=dict)
+    start_ridge: float = RIDGE
 
     def options_for(self, model: str, params: int | None) -> dict[str, float | str]:
         """Return the options of a model, with the width unless a budget decides it."""
@@ -81,6 +86,7 @@ PICTURES: dict[str, Tuned] = {
         },
         full_size=256,
         width=219,
+        start_ridge=0.1,
     ),
     # the search, in ten seconds, had 2e-3, and 4.3e-2 for mfn: too high in a minute (docs/models.md)
     "finer": Tuned(1e-3, options={"omega_first": 39.0, "first_bias": 2.6}),

@@ -58,7 +58,7 @@ def test_what_pictures_and_sounds_want_of_a_model_is_told(lrnn: Lrnn) -> None:
     tuned = lrnn("models", "finer", "--json").json()["tuned"]
     assert tuned["image"] == {
         "lr": 1e-3, "optimizer": "adam", "adam_lr": None, "frequency": 1.0, "width": None, "fit": {},
-        "full_size": None, "options": {"omega_first": 39.0, "first_bias": 2.6},
+        "full_size": None, "options": {"omega_first": 39.0, "first_bias": 2.6}, "start_ridge": 1e-9,
     }  # fmt: skip
     lines = lrnn("models", "finer").out.splitlines()
     (pictures,) = (line for line in lines if line.startswith("for pictures"))
@@ -70,7 +70,9 @@ def test_what_pictures_and_sounds_want_of_a_model_is_told(lrnn: Lrnn) -> None:
     assert line.endswith("dbar 2, rank 219, schedule cos:0.02")
     (line,) = (line for line in lrnn("models", "lrnn").out.splitlines() if line.startswith("for pictures"))
     assert "learning rate 0.004 with nadam on the CPU, 0.002 with adam, dbar 2" in line
-    assert line.endswith("omega_first as the root of the size below 256 samples")
+    assert line.endswith(
+        "omega_first as the root of the size below 256 samples, first output layer with a ridge of 0.1"
+    )
     assert "for pictures" not in lrnn("models", "mlp-relu").out
 
 

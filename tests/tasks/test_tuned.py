@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from lrnn_cli.fitting.least_squares import RIDGE
 from lrnn_cli.fitting.settings import FitSettings
 from lrnn_cli.models.catalog import CATALOG, config_class
 from lrnn_cli.signals.audio import AudioOptions
@@ -178,7 +179,16 @@ def test_plans_without_a_task_and_searches_take_a_model_as_it_is(model):
         assert (bare.optimizer, bare.lr) == ("adam", config_class(model).default_lr)
         plain = task.plan(ModelChoice(name=model), FIT)
         assert (plain.optimizer, plain.lr) == (bare.optimizer, bare.lr)
+        assert plain.start_ridge == bare.start_ridge == RIDGE
         assert set(differs(plain)) <= ({"omega_first", "scale"} if signal.kind == "audio" else set())
+
+
+@pytest.mark.parametrize("model", sorted({*PICTURES, *SOUNDS}))
+def test_lrnn_solves_its_first_output_layer_with_a_ridge_on_pictures_alone(model):
+    plan = image_plan(model)
+    assert plan.start_ridge == (0.1 if model == "lrnn" else RIDGE)
+    assert Regression(picture(), (0.5, 0.5), plan, FIT).trainer.start_ridge == plan.start_ridge
+    assert audio_plan(model).start_ridge == RIDGE
 
 
 @pytest.mark.parametrize("model", sorted({*PICTURES, *SOUNDS}))

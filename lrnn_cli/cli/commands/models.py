@@ -168,7 +168,9 @@ def _tuned(model: str, tuned: "Tuned") -> str:
     parts += (
         [f"omega_first as the root of the size below {tuned.full_size} samples"] if tuned.full_size else []
     )
-    return ", ".join([*parts, *(f"{key} {value}" for key, value in tuned.fit.items())])
+    parts += [f"{key} {value}" for key, value in tuned.fit.items()]
+    parts += [f"first output layer with a ridge of {tuned.start_ridge:g}"] * (tuned.start_ridge > 1e-3)
+    return ", ".join(parts)
 
 
 def _options(cls: "type[ModelConfig]") -> "Sequence[dict[str, Any]]":
