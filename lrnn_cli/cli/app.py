@@ -36,9 +36,11 @@ def _run(args: list[str]) -> int:
     verbose = False
     try:
         if args in (["--version"], ["-V"]):  # before Typer is imported: answers as soon as Python is up
-            if sys.stdout is not None:
-                sys.stdout.write(f"lrnn {__version__}\n")
+            if sys.stdout is None:
+                raise OutputError("cannot write the version: stdout is closed")
+            sys.stdout.write(f"lrnn {__version__}\n")
             return ExitCode.OK
+        _refuse_empty(args)
 
         from lrnn_cli.cli.group import Session, build
         from lrnn_cli.cli.table import COMMANDS, PARALLEL
@@ -61,6 +63,19 @@ def _run(args: list[str]) -> int:
         return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
     except BaseException as error:
         return failures.report(error, verbose=verbose)
+
+
+def _refuse_empty(args: list[str]) -> None:
+    """Refuse an empty word: as a path it would be the current folder, which -o "$OUT" does not mean."""
+    for before, word in zip(["", *args], args, strict=False):
+        option, equals, value = word.partition("=")
+        if word == "":
+            where = f" after {before}" if before else ""
+        elif option.startswith("--") and equals and not value:
+            where = f" in {word}"
+        else:
+            continue
+        raise ConfigError(f"an empty word{where}: expected a value; is a variable of the shell not set?")
 
 
 def _flush(code: int) -> int:

@@ -1,10 +1,22 @@
-"""What is said where a finished run lies in the folder that was asked for."""
+"""What is said where a run lies in the folder that was asked for."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from lrnn_cli.errors import CheckpointError
+from lrnn_cli.errors import CheckpointError, ConfigError
+
+
+def check_intent(*, force: bool, resume: bool) -> None:
+    """Refuse to go on with a run and to start it anew at once.
+
+    Raises:
+        ConfigError: when both are asked for.
+    """
+    if force and resume:
+        raise ConfigError(
+            "--resume goes on with an unfinished run, --force starts it anew; leave one of them out"
+        )
 
 
 def done_already(

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrnn_cli.cli import failures
-from lrnn_cli.cli.done import done_already
+from lrnn_cli.cli.done import check_intent, done_already
 from lrnn_cli.cli.failures import ExitCode
 from lrnn_cli.cli.interrupts import StopFlag
 from lrnn_cli.cli.render import Talk
+from lrnn_cli.cli.stdin import read_stdin
 from lrnn_cli.errors import ConfigError, FitError, InputError
 from lrnn_cli.fitting.launch import place
 
@@ -122,22 +123,32 @@ def fit_command(inputs: Sequence[str], flags: Mapping[str, Any], medium: Medium)
 def expand(inputs: Sequence[str], suffixes: tuple[str, ...]) -> list[str]:
     """Return the inputs with folders replaced by the files in them that have a known suffix, sorted by name.
 
-    An empty folder beside other inputs stays in the list, to be reported in its turn.
+    An empty or unreadable folder beside other inputs stays in the list, to be reported in its turn; so does a
+    name that the system refuses.
 
     Raises:
         InputError: when the only input is a folder that holds none.
+        OSError: when the system refuses the only input.
     """
     found: list[str] = []
     for name in inputs:
-        path = Path(name)
-        if name != "-" and path.is_dir():
-            inside = sorted(str(p) for p in path.iterdir() if p.suffix.lower() in suffixes and p.is_file())
-            if not inside and len(inputs) == 1:
-                raise InputError(f"{name}: a folder without files of a known kind ({' '.join(suffixes)})")
-            found.extend(inside or [name])
-        else:
+        try:
+            found.extend(_files_of(name, suffixes))
+        except (InputError, OSError):
+            if len(inputs) == 1:
+                raise
             found.append(name)
     return found
+
+
+def _files_of(name: str, suffixes: tuple[str, ...]) -> list[str]:
+    path = Path(name)
+    if name == "-" or not path.is_dir():
+        return [name]
+    inside = sorted(str(p) for p in path.iterdir() if p.suffix.lower() in suffixes and p.is_file())
+    if not inside:
+        raise InputError(f"{name}: a folder without files of a known kind ({' '.join(suffixes)})")
+    return inside
 
 
 def run_inputs(
@@ -149,9 +160,11 @@ def run_inputs(
         the exit code: that of the only input, or 6 when inputs of a batch failed.
 
     Raises:
-        ConfigError: when a batch asks for one stdout, or for stdin twice.
+        ConfigError: when a batch asks for one stdout, or for stdin twice, or when runs are to be resumed and
+            begun anew.
         Exception: what went wrong with the only input, or what would go wrong with every other.
     """
+    check_intent(force=choices.force, resume=choices.resume)
     if choices.output == "-" and len(inputs) > 1:
         raise ConfigError("-o - takes one input: several results cannot share stdout")
     if choices.output == "-":
@@ -162,11 +175,13 @@ def run_inputs(
         raise ConfigError("-: the processes of torchrun cannot share stdin; give the file's name")
     many = len(inputs) > 1
     taken: set[str] = set()
-    failed = 0
+    failed = tried = 0
+    interrupted = False
     with StopFlag(announce=place().rank == 0) as should_stop:
         for name in inputs:
+            tried += 1
             try:
-                _run_one(name, kind, settings, preset, choices, talk, should_stop, many, taken)
+                interrupted = _run_one(name, kind, settings, preset, choices, talk, should_stop, many, taken)
             except Exception as error:
                 if not many or failures.classify(error).code not in _NEXT_PLEASE:
                     raise
@@ -174,10 +189,11 @@ def run_inputs(
                 failures.report(error, verbose=talk.level > 0)
             if should_stop():
                 break
-        kept = choices.output != "-" and not choices.dry_run
-        should_stop.finish(
-            "stopped and saved; --resume with the same options goes on from there" if kept else "stopped"
-        )
+        if interrupted or tried < len(inputs):  # a signal after the last step of the last input stops nothing
+            kept = choices.output != "-" and not choices.dry_run
+            should_stop.finish(
+                "stopped and saved; --resume with the same options goes on from there" if kept else "stopped"
+            )
     if failed:
         talk.warn(f"{failed} of {len(inputs)} inputs failed")
         return ExitCode.BATCH
@@ -206,9 +222,11 @@ def _run_one(
     should_stop: StopFlag,
     many: bool,
     taken: set[str],
-) -> None:
+) -> bool:
+    """Fit an input; return whether a signal ended that before its end."""
     from lrnn_cli.cli.settings import dump
     from lrnn_cli.fitting.group import join
+    from lrnn_cli.fitting.outcome import Outcome
     from lrnn_cli.runs.execute import Request, assist, execute
     from lrnn_cli.runs.folder import RunFolder
     from lrnn_cli.tasks.settings import model_choice
@@ -219,7 +237,9 @@ def _run_one(
     try:
         output = temporary.name if temporary else choices.output
         folder = RunFolder(_folder_for(name, stem, settings, output, many, taken))
-        signal = kind.read(name, sys.stdin.buffer.read() if name == "-" else None)
+        if kind.suffixes:
+            _files_of(name, kind.suffixes)  # says what is wrong with a folder
+        signal = kind.read(name, read_stdin() if name == "-" else None)
         for note in signal.notes:
             talk.note(f"{name}: {note}")
         task = kind.task(signal)
@@ -228,7 +248,7 @@ def _run_one(
             talk.note(note)
         if choices.dry_run:
             _say_plan(talk, name, folder.path, plan, settings, dump(settings))
-            return
+            return False
         request = Request(
             task=task,
             plan=plan,
@@ -248,13 +268,12 @@ def _run_one(
             )
             talk.note(f"{name}: {said}, in {folder.path}")
             talk.result(f"{name}: {said} -> {folder.path}", record)
-            return
+            return False
         request = replace(request, group=join(plan.device))
         if temporary is None and request.group.rank == 0:
             folder.claim(force=choices.force, resume=choices.resume)
         if request.group.rank > 0:
-            assist(request, folder, should_stop=should_stop)
-            return
+            return assist(request, folder, should_stop=should_stop) is Outcome.INTERRUPTED
         talk.debug(
             f"{plan.model_name}: {plan.n_params} parameters, engine {plan.engine.name} ({plan.engine.reason})"
         )
@@ -267,6 +286,7 @@ def _run_one(
         talk.result(f"{name}: {result.summary}, {train_s:.1f} s{where}", result.record)
         if result.record["status"] == "failed":
             raise FitError(f"{name}: {result.outcome.sentence}")
+        return result.outcome is Outcome.INTERRUPTED
     finally:
         if temporary is not None:
             temporary.cleanup()

@@ -76,7 +76,7 @@ Equal = Annotated[
     typer.Option("--equal", metavar="params|time|steps", show_default=False,
                  help="Refuse a table in which this is not equal; several with commas."),
 ]  # fmt: skip
-ReportFile = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The page.")]
+ReportFile = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The page; - for stdout.")]
 Pictures = Annotated[
     int, typer.Option("--pictures", metavar="N", min=0, help="Inputs to show or play on the page.")
 ]

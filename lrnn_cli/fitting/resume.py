@@ -94,7 +94,7 @@ def restore_state(trainer: Trainer, path: Path, run_key: str) -> str:
     if header.get("run_key") != run_key:
         raise CheckpointError(
             f"{path}: written by a run with another input, configuration or number of parameters; "
-            "repeat its options, or start anew with --force"
+            "repeat its options, or start anew with --force in place of --resume"
         )
     try:
         with torch.no_grad():

@@ -129,13 +129,18 @@ def execute(
         run.close()
 
 
-def assist(request: Request, folder: RunFolder, *, should_stop: Callable[[], bool] = lambda: False) -> None:
+def assist(
+    request: Request, folder: RunFolder, *, should_stop: Callable[[], bool] = lambda: False
+) -> Outcome | None:
     """Do the share of a process other than the first in the run that the first executes; write nothing.
 
     Args:
         request: the same as that of the first process.
         folder: where the state to resume from lies, if the first process resumes.
         should_stop: asked before each step.
+
+    Returns:
+        how the training ended.
     """
     run = _start(request)
     try:
@@ -143,6 +148,7 @@ def assist(request: Request, folder: RunFolder, *, should_stop: Callable[[], boo
             run.resume_from(folder.state, request.run_key())
         for _ in run.steps(should_stop):
             pass
+        return run.trainer.outcome
     finally:
         run.close()
 

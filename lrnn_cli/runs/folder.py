@@ -23,6 +23,12 @@ from lrnn_cli.errors import CheckpointError, OutputError
 
 SCHEMA = "lrnn.metrics/1"
 OUTPUT_STEM = "output"
+# what runs write behind that stem, of images, sounds, functions and slices
+OUTPUT_SUFFIXES = (
+    *(".png", ".webp", ".bmp", ".tif"),
+    *(".wav", ".flac", ".ogg", ".mp3", ".aiff"),
+    *(".npz", ".npy", ".hu16.tif", ".u16.png", ".window.png", ".slices.npz"),
+)
 _NAMES = (
     "checkpoint.safetensors",
     "config.yaml",
@@ -51,18 +57,21 @@ def atomic_file(path: Path) -> Iterator[io.BufferedRandom]:
         The temporary file, seekable; it is gone when the block raises.
 
     Raises:
-        OutputError: when the folder is read-only, full or no folder.
+        OutputError: when the folder is read-only, full or no folder, or the name that of a device or folder.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        target = Path(os.path.realpath(path)) if path.is_symlink() else path  # a link stays one
+        if target.exists() and not target.is_file():  # a rename would put a file in the place of a device
+            raise OutputError(f"cannot write {path}: it is no regular file; choose another name with -o")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         try:
             with open(temporary, "w+b", opener=lambda *_: descriptor) as file:  # with a name, for the writers
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
             os.chmod(temporary, 0o666 & ~_umask())
-            os.replace(temporary, path)
+            os.replace(temporary, target)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
@@ -159,7 +168,11 @@ class RunFolder:
     def occupied(self) -> bool:
         """Tell whether any file of a run lies here."""
         names = (self.checkpoint, self.config, self.log, self.preview, self.metrics, self.resume)
-        return any(p.exists() for p in names) or any(self.path.glob(f"{OUTPUT_STEM}.*"))
+        return any(p.exists() for p in (*names, *self.outputs()))
+
+    def outputs(self) -> list[Path]:
+        """Return where reconstructions may lie, whether or not they do."""
+        return [self.path / f"{OUTPUT_STEM}{suffix}" for suffix in OUTPUT_SUFFIXES]
 
     def claim(self, *, force: bool, resume: bool) -> None:
         """Make the folder ready for a run, and refuse to overwrite one unasked.
@@ -188,8 +201,7 @@ class RunFolder:
     def _clear(self) -> None:
         """Remove the files of the earlier run, the done marker first; foreign files stay."""
         self._sweep()
-        outputs = [*self.path.glob(f"{OUTPUT_STEM}.*")]
-        names = [self.metrics, *outputs, self.preview, self.log, self.config, self.checkpoint]
+        names = [self.metrics, *self.outputs(), self.preview, self.log, self.config, self.checkpoint]
         for path in [*names, self.state, self.live_log]:
             try:
                 path.unlink(missing_ok=True)

@@ -106,6 +106,8 @@ def execute_solution(
         last = step.loss
         listener(step)
     solve_s = time.perf_counter() - began
+    # asked once: a signal while the files are written finds the work done
+    outcome = "target" if task.solved.reached else "interrupted" if should_stop() else "budget"
     if task.solved.solution is None:
         raise FitError(
             f"{task.problem.config.name}: stopped before there was a solution (residual {last:.1e})"
@@ -121,9 +123,9 @@ def execute_solution(
     atomic_write(folder.preview, task.picture(found))
     atomic_write(folder.log, b"".join(json.dumps(record).encode() + b"\n" for record in log))
     record = _record(task, found, settings, command, started)
-    record["status"] = "interrupted" if should_stop() else "ok"
+    record["status"] = "interrupted" if outcome == "interrupted" else "ok"
     # the log has a record for several steps of Adam and of L-BFGS
-    record["train"] |= {"steps": log[-1]["step"] if log else 0, "outcome": _outcome(task, should_stop())}
+    record["train"] |= {"steps": log[-1]["step"] if log else 0, "outcome": outcome}
     record["time"] = {"solve_s": round(solve_s, 4), "eval_s": round(time.perf_counter() - measured, 4)}
     record["resources"] = provenance.resources(task.device, threads)
     record["outputs"] = {
@@ -146,12 +148,6 @@ def run_key(settings: dict[str, Any]) -> str:
         if name not in ("threads", "device") and (name, value) != ("engine", "auto")
     }
     return provenance.config_digest({**settings, "solve": solve})
-
-
-def _outcome(task: PoissonTask, interrupted: bool) -> str:
-    if interrupted:
-        return "interrupted"
-    return "target" if task.solved.reached else "budget"
 
 
 def _record(

@@ -280,6 +280,8 @@ def _inputs(study: Study, base: Path) -> Iterator[_Input]:
 
 
 def _files(text: str, base: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    if not text:
+        raise InputError("inputs: expected names of files, got an empty one")
     path = base / Path(text).expanduser()
     if path.is_dir():
         found = sorted(p for p in path.iterdir() if p.suffix.lower() in suffixes and p.is_file())

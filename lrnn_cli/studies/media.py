@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lrnn_cli.errors import InputError
+from lrnn_cli.runs.folder import RunFolder
 from lrnn_cli.studies.collect import RunRecord
 from lrnn_cli.studies.jobs import Job
 from lrnn_cli.studies.measures import MEASURES
@@ -99,7 +100,9 @@ def _exhibit(chosen: list[tuple[Job, RunRecord]], measure: str) -> Exhibit:
 
 
 def _output(folder: Path, kind: str) -> Path | None:
-    return next(iter(sorted(folder.glob("output.u16.png" if kind == "slice" else "output.*"))), None)
+    if kind == "slice":
+        return folder / "output.u16.png"
+    return next((path for path in RunFolder(folder).outputs() if path.exists()), None)
 
 
 def _picture(path: str, options: dict[str, Any]) -> tuple[tuple[str, int], str]:

@@ -71,7 +71,7 @@ def restore_run(task: CtTask, path: Path, run_key: str) -> int:
     if header.get("run_key") != run_key:
         raise CheckpointError(
             f"{path}: written by a run with another input or configuration; "
-            "repeat its options, or start anew with --force"
+            "repeat its options, or start anew with --force in place of --resume"
         )
     try:
         done = Done(seconds=dict(header["seconds"]), about=dict(header["about"]))

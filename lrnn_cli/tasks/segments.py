@@ -224,7 +224,7 @@ class SegmentedRegression:
         if header.get("run_key") != run_key:
             raise CheckpointError(
                 f"{path}: written by a run with another input, configuration or number of parameters; "
-                "repeat its options, or start anew with --force"
+                "repeat its options, or start anew with --force in place of --resume"
             )
         try:
             inner = tensors.pop("inner")

@@ -101,6 +101,14 @@ def test_the_report_is_one_file(studied: Studied, program: Program, tmp_path: Pa
     )
 
 
+def test_the_report_to_stdout(studied: Studied, program: Program) -> None:
+    done = program("study", "report", "s.yaml", "-o", "-", cwd=studied.folder)
+    assert done.code == 0 and done.out.startswith("<!DOCTYPE html>")
+    assert done.err.startswith("waves: 2 runs, ") and not (studied.folder / "-").exists()
+    both = program("study", "report", "s.yaml", "-o", "-", "--json", cwd=studied.folder)
+    both.refused(2, "--json and -o - both want stdout")
+
+
 def test_a_report_that_cannot_be_written(studied: Studied, program: Program, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     target = tmp_path / "file" / "r.html"

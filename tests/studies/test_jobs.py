@@ -123,6 +123,8 @@ def test_missing_inputs(folder: Path) -> None:
         planned(folder, inputs="empty")
     with pytest.raises(InputError, match=r"none\*: no such file, folder or pattern with a match"):
         planned(folder, inputs="none*")
+    with pytest.raises(InputError, match=r"^inputs: expected names of files, got an empty one$"):
+        planned(folder, inputs=["a.png", ""])
 
 
 def test_an_input_that_cannot_be_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -268,5 +268,6 @@ def command(
             talk.warn(note)
         seconds = result.record["time"]["solve_s"]
         talk.result(f"{name}: {result.summary}, {seconds:.1f} s -> {folder.path}", result.record)
-        should_stop.finish("stopped; the best solution so far is saved")
+        if result.record["status"] == "interrupted":  # a signal after the last step stops nothing
+            should_stop.finish("stopped; the best solution so far is saved")
     return 0

@@ -212,8 +212,11 @@ def report(
     from lrnn_cli.studies.media import exhibits
     from lrnn_cli.studies.report import build_page
 
-    talk = Talk(quiet=quiet, verbose=verbose, json=json)
-    if output.exists() and not force:
+    to_stdout = str(output) == "-"
+    talk = Talk(quiet=quiet, verbose=verbose, json=json, data_on_stdout=to_stdout)
+    if to_stdout:
+        talk.check_data_stdout()
+    elif output.exists() and not force:
         raise OutputError(f"{output} exists already; --force overwrites it, -o chooses another name")
     planned, found, goals = _gathered(file, inputs, folder, targets, talk)
     study = planned.study
@@ -221,9 +224,13 @@ def report(
     shows = exhibits(found.runs, study.kind.measure, pictures)
     page = build_page(study.name, study.task, compared, shows, found.notes())
     content = page.encode()
-    atomic_write(output, content)
+    if to_stdout:
+        talk.data(content)
+    else:
+        atomic_write(output, content)
     about = {"rows": len(compared.rows), "runs": len(found.records), "inputs_shown": len(shows)}
-    told = f"{study.name}: {len(found.records)} runs, {len(content) / 2**20:.1f} MiB -> {output}"
+    where = "" if to_stdout else f" -> {output}"
+    told = f"{study.name}: {len(found.records)} runs, {len(content) / 2**20:.1f} MiB{where}"
     talk.result(told, {"study": study.name, "report": str(output), "bytes": len(content), **about})
     return ExitCode.OK
 
