@@ -7,11 +7,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lrnn_cli.cli.done import done_already
+from lrnn_cli.cli.done import check_intent, done_already
 from lrnn_cli.cli.failures import ExitCode
 from lrnn_cli.cli.interrupts import StopFlag
 from lrnn_cli.cli.render import Talk
+from lrnn_cli.cli.stdin import read_stdin
 from lrnn_cli.cli.tables import plain
+from lrnn_cli.errors import FitError
 
 
 def run_ct(
@@ -41,18 +43,23 @@ def run_ct(
 
     Returns:
         The exit code.
+
+    Raises:
+        ConfigError: when a run is to be resumed and begun anew.
+        FitError: when a network diverged; all results are written then.
     """
     from lrnn_cli.runs.reconstruct import CtFolder, execute_reconstruction, run_key
     from lrnn_cli.signals.sinogram import read_sinogram
     from lrnn_cli.signals.slices import read_slice
     from lrnn_cli.tasks.reconstruct_ct import CtTask
 
+    check_intent(force=force, resume=resume)
     began = time.perf_counter()
     scan, first = settings.scan, settings.method.methods[0]
     name = "stdin" if source == "-" else Path(str(source or scan.sinogram)).stem
     folder = CtFolder(Path(output or f"runs/{name}/ct-{first}-s{settings.fit.seed}"))
     if source is not None:
-        found: Any = read_slice(source, sys.stdin.buffer.read() if source == "-" else None)
+        found: Any = read_slice(source, read_stdin() if source == "-" else None)
     else:
         found = read_sinogram(
             scan.sinogram, scan.angles, radians=scan.radians, layout=scan.layout, flat=scan.flat,
@@ -88,7 +95,14 @@ def run_ct(
         for line in plain(rows, header, "", range(1, len(header))).splitlines():
             talk.note(line)
         talk.result(f"{name}: {result.summary} -> {folder.path}", result.record)
-        should_stop.finish("stopped and saved; --resume with the same options goes on from there")
+        if result.record["status"] == "interrupted":  # a signal after the last step stops nothing
+            should_stop.finish("stopped and saved; --resume with the same options goes on from there")
+    if result.record["status"] == "failed":
+        ends = result.record["chosen"].items()
+        lost = [method for method, about in ends if about.get("outcome") == "diverged"]
+        raise FitError(
+            f"{name}: {', '.join(lost)} diverged, and the last good state was kept: use a lower --lr"
+        )
     return ExitCode.OK
 
 

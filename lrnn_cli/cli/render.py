@@ -25,8 +25,8 @@ class StepRecord(Protocol):
         """Steps done."""
 
     @property
-    def loss(self) -> float:
-        """Loss of this step."""
+    def loss(self) -> float | None:
+        """Loss of this step, where there was one."""
 
     @property
     def psnr_db(self) -> float | None:
@@ -316,7 +316,9 @@ def figures(step: StepRecord) -> str:
     """
     # an equation has a residual, and where the exact solution is known an error
     solves = hasattr(step, "error")
-    parts = [f"step {step.step}", f"{'residual' if solves else 'loss'} {step.loss:.2e}"]
+    parts = [f"step {step.step}"]
+    if step.loss is not None:
+        parts.append(f"{'residual' if solves else 'loss'} {step.loss:.2e}")
     error = getattr(step, "error", None)
     if error is not None:
         parts.append(f"error {error:.2e}")

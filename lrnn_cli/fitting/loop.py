@@ -301,7 +301,8 @@ class Trainer:
             self.guard.went_back(snapshot.smooth_loss)
             self.counts.rollbacks += 1
             self.lr_scale *= BACK_FACTOR
-            self._event.append(f"{verdict}: back to step {snapshot.step}, learning rate x {BACK_FACTOR}")
+            further = "and no further" if give_up else f"learning rate x {BACK_FACTOR}"
+            self._event.append(f"{verdict}: back to step {snapshot.step}, {further}")
         elif not give_up:
             self.counts.fresh_starts += 1
             self.lr_scale *= FRESH_FACTOR

@@ -11,7 +11,7 @@ from lrnn_cli.errors import ConfigError
 class FitSettings(BaseModel):
     """Budget, batch, optimiser, safety and machine of one training run."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     steps: int | None = Field(None, ge=1, description="stop after this many steps")
     time_s: float | None = Field(None, gt=0, description="stop after this many seconds of training")

@@ -39,7 +39,9 @@ def draw_training(axes: Axes, history: list[dict[str, Any]]) -> None:
     if points:
         seconds, psnr = zip(*points, strict=True)
         axes.plot(seconds, psnr, linewidth=1.2, color="#20639b")
-    marks = [(r["seconds"], r["psnr_db"]) for r in history if "learning rate x" in r.get("event", "")]
+    words = ("learning rate x", "and no further")
+    back = [r for r in history if any(word in r.get("event", "") for word in words)]
+    marks = [(r["seconds"], r["psnr_db"]) for r in back]
     marks = [(s, db) for s, db in marks if db is not None and db == db]
     if marks:
         axes.plot(*zip(*marks, strict=True), "o", color="#d1495b", markersize=4, label="went back")

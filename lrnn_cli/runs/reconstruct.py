@@ -24,10 +24,11 @@ from lrnn_cli.errors import OutputError
 from lrnn_cli.fitting.checkpoint import Fitted, encode_fitted, load
 from lrnn_cli.models.contract import use_engine
 from lrnn_cli.runs import provenance
-from lrnn_cli.runs.execute import SAVE_EVERY_S
+from lrnn_cli.runs.execute import SAVE_EVERY_S, STATUS
 from lrnn_cli.runs.folder import SCHEMA, RunFolder, atomic_write, finite, to_json, write_problem
 from lrnn_cli.tasks import ct_output as output
 from lrnn_cli.tasks.ct_output import Reconstruction
+from lrnn_cli.tasks.ct_settings import FILES
 from lrnn_cli.tasks.ct_state import encode_run, restore_run
 from lrnn_cli.tasks.reconstruct_ct import CtStep, CtTask
 
@@ -160,10 +161,12 @@ def execute_reconstruction(
 
 
 def run_key(task: CtTask, settings: dict[str, Any]) -> str:
-    """Return the digest of all that decides the result; the number of threads does not."""
+    """Return the digest of all that decides the result; the number of threads and names of files do not."""
     fit = {name: value for name, value in settings.get("fit", {}).items() if name != "threads"}
+    scan = {name: value for name, value in settings.get("scan", {}).items() if name not in FILES}
     sizes = {name: planned.plan.n_params for name, planned in task.plans.items()}
-    return provenance.config_digest({**settings, "fit": fit, "input": task.input_digest, "params": sizes})
+    own = {"scan": scan, "fit": fit, "input": task.input_digest, "params": sizes}
+    return provenance.config_digest({**settings, **own})
 
 
 def _save_networks(task: CtTask, folder: CtFolder) -> tuple[dict[str, Path], dict[str, Fitted]]:
@@ -191,7 +194,7 @@ def _record(
     about = {} if network is None else found[network].about
     return {
         "schema": SCHEMA,
-        "status": "interrupted" if task.is_halted else "ok",
+        "status": STATUS[task.outcome],
         "command": command,
         "input": {
             **{key: value for key, value in scan.source.items() if key != "name"},
@@ -206,7 +209,7 @@ def _record(
         },
         "train": {
             "seed": task.settings.fit.seed,
-            "outcome": "interrupted" if task.is_halted else "budget",
+            "outcome": str(task.outcome),
             "steps": about.get("steps"),
             "lr": about.get("lr"),
             "optimizer": about.get("optimizer"),

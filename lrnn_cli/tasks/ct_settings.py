@@ -22,7 +22,12 @@ DEFAULT_PARAMS = 180_000
 PRESETS = {"fast": 60.0, "best": 480.0}  # seconds per network
 MU_WATER_PER_MM = 0.0193  # at 70 keV: J. Hubbell, S. Seltzer, NISTIR 5632
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+# of a scan: what has no meaning beside a measured sinogram
+SIMULATED = ("views", "range", "noise", "inverse_crime", "tau", "readout")
+# of a scan: names of files, or the angles themselves; what is read from them is known by its digest
+FILES = ("sinogram", "angles", "flat", "dark")
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
 
 class ScanSettings(BaseModel):
@@ -74,18 +79,17 @@ class ScanSettings(BaseModel):
     @model_validator(mode="after")
     def _one_source(self) -> ScanSettings:
         measured = ("angles", "center", "flat", "dark")
-        simulated = ("views", "range", "inverse_crime", "tau", "readout")
+        if self.sinogram is not None and self.noise != "none":
+            raise ValueError("--noise simulates a scan of an image; a measured sinogram has its own")
         wrong, hint = (
             (measured, "belongs to --sinogram")
             if self.sinogram is None
-            else (simulated, "simulates a scan of an image")
+            else (SIMULATED, "simulates a scan of an image")
         )
         for name in wrong:
-            if name in self.model_fields_set and getattr(self, name) not in (None, False):
+            if name in self.model_fields_set and getattr(self, name) not in (None, False, "none"):
                 flag = "--" + name.replace("_", "-")
                 raise ValueError(f"{flag} {hint}; leave one of them out")
-        if self.sinogram is not None and self.noise != "none":
-            raise ValueError("--noise simulates a scan of an image; a measured sinogram has its own")
         return self
 
     @model_validator(mode="after")
@@ -184,12 +188,30 @@ class CtSettings(BaseModel):
     model: NetworkSettings = Field(default_factory=NetworkSettings)
     fit: FitSettings = Field(default_factory=lambda: FitSettings(time_s=PRESETS["fast"]))
 
+    @field_validator("fit")
+    @classmethod
+    def _no_target(cls, value: FitSettings) -> FitSettings:
+        if value.until is not None:
+            raise ValueError(
+                "until: a network of a reconstruction follows a target that moves, and no error tells when "
+                "it is done; give steps or time_s"
+            )
+        return value
+
     @model_validator(mode="after")
     def _one_network(self) -> CtSettings:
         if self.model.options and len(self.method.networks) != 1:
             given = ", ".join(self.model.options)
             raise ValueError(f"options of a model ({given}) need exactly one network among the methods")
         return self
+
+
+def dump(settings: CtSettings) -> dict[str, Any]:
+    """Return the settings as plain values: as --config they give the same run again."""
+    tree: dict[str, Any] = settings.model_dump(mode="json", exclude_none=True)
+    if settings.scan.sinogram is not None:
+        tree["scan"] = {name: value for name, value in tree["scan"].items() if name not in SIMULATED}
+    return tree
 
 
 def preset(name: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import torch
 from lrnn_cli.fitting.checkpoint import Fitted
 from lrnn_cli.fitting.device import resolve_device, resolve_threads
 from lrnn_cli.fitting.loop import Step
+from lrnn_cli.fitting.outcome import Outcome
 from lrnn_cli.fitting.tomography import coupling_for
 from lrnn_cli.numerics.projection import Projector
 from lrnn_cli.objectives.projection import ProjectionObjective
@@ -30,10 +31,10 @@ from lrnn_cli.tasks.render import make_machine
 
 @dataclass(frozen=True)
 class CtStep:
-    """A record of progress for whoever shows it."""
+    """A record of progress for whoever shows it; classical methods have no steps, their end has no loss."""
 
     step: int
-    loss: float
+    loss: float | None
     psnr_db: float | None
     seconds: float
     steps_per_s: float
@@ -200,8 +201,22 @@ class CtTask:
         return CtStep(step.step, step.loss, None, step.seconds, step.steps_per_s, progress, name, event)
 
     def _said(self, name: str, began: float) -> CtStep:
-        seconds = self.done.seconds[name]
-        return CtStep(0, 0.0, None, time.perf_counter() - began, 0.0, 0.0, name, f"{name}: {seconds:.1f} s")
+        """A record of the end of a method."""
+        event = f"{name}: {self.done.seconds[name]:.1f} s"
+        networks = list(self.plans)
+        steps, ended = 0, 0
+        if name in self.plans:
+            steps, ended = int(self.done.about[name]["steps"]), networks.index(name) + 1
+        progress = ended / max(1, len(networks))
+        return CtStep(steps, None, None, time.perf_counter() - began, 0.0, progress, name, event)
+
+    @property
+    def outcome(self) -> Outcome:
+        """How the run ended: interrupted, diverged where a network has, else with its budget used up."""
+        if self.is_halted:
+            return Outcome.INTERRUPTED
+        ends = {self.done.about[name]["outcome"] for name in self.done.networks}
+        return Outcome.DIVERGED if str(Outcome.DIVERGED) in ends else Outcome.BUDGET
 
     def networks(self) -> dict[str, Fitted]:
         """Return the networks as they are now, the one in work among them."""

@@ -28,6 +28,8 @@ from lrnn_cli.signals.image_write import check_image, depth_for
 
 DTYPES = ("uint8", "uint16", "float32")
 LARGEST_BLOCK = 2**24  # points, of what a checkpoint may ask for
+LONGEST_SIDE = 1e12  # cells: what a number may say at all; the container decides
+FARTHEST = 1e6  # coordinate: the network reads it in float32, where neighbours there are 0.06 apart
 PART_VALUES = 2**20  # float32 values in work at a time: 4 MiB
 Box = tuple[float, float, float, float]
 
@@ -64,7 +66,8 @@ def make_view(
         The view.
 
     Raises:
-        ConfigError: when the fit is no image, both size and scale are given, or the region is empty.
+        ConfigError: when the fit is no image, both size and scale are given, or the region is empty or so far
+            out that a coordinate in float32 says nothing.
     """
     if fitted.kind != "image" or len(fitted.shape) != 2:
         raise ConfigError(f"render draws fitted images, and this is a fit of kind {fitted.kind!r}")
@@ -76,11 +79,22 @@ def make_view(
     x0, y0, x1, y1 = region or (0.0, 0.0, float(width), float(height))
     if not (all(map(math.isfinite, (x0, y0, x1, y1))) and x0 < x1 and y0 < y1):
         raise ConfigError(f"region: expected x0 < x1 and y0 < y1, got {x0:g},{y0:g},{x1:g},{y1:g}")
-    if size is None:
-        cells = (scale or 1.0) * (x1 - x0), (scale or 1.0) * (y1 - y0)
-        size = max(1, round(cells[0])), max(1, round(cells[1]))
     lower = 2 * y0 / height - 1, 2 * x0 / width - 1
     upper = 2 * y1 / height - 1, 2 * x1 / width - 1
+    if max(map(abs, lower + upper)) > FARTHEST:
+        raise ConfigError(
+            f"region: expected places within {FARTHEST:g} times the size of the original, "
+            f"got {x0:g},{y0:g},{x1:g},{y1:g}"
+        )
+    if not (lower[0] < upper[0] and lower[1] < upper[1]):  # by rounding
+        raise ConfigError(
+            f"region: too small to be told from a line, {x0:g},{y0:g},{x1:g},{y1:g}; enlarge it"
+        )
+    if size is None:
+        cells = (scale or 1.0) * (x1 - x0), (scale or 1.0) * (y1 - y0)
+        if max(cells) > LONGEST_SIDE:
+            raise ConfigError(f"scale: {scale:g} is too large for any file; give a smaller one")
+        size = max(1, round(cells[0])), max(1, round(cells[1]))
     is_original = (size[1], size[0]) == (height, width) and lower == (-1, -1) and upper == (1, 1)
     return View(size[1], size[0], (x0, y0, x1, y1), Grid((size[1], size[0]), lower, upper), is_original)
 

@@ -18,7 +18,7 @@ from tests.conftest import program_env
 @dataclass
 class Step:
     step: int = 600
-    loss: float = 1.234e-4
+    loss: float | None = 1.234e-4
     psnr_db: float | None = 38.2
     seconds: float = 60.0
     steps_per_s: float = 10.0
@@ -214,6 +214,7 @@ def test_a_dumb_terminal_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_figures_and_durations() -> None:
     assert figures(Step(steps_per_s=0.123)) == "step 600  loss 1.23e-04  38.20 dB  0.12 steps/s  1:00 left"
     assert figures(Step(progress=0.0, psnr_db=float("inf"))) == "step 600  loss 1.23e-04  inf dB  10 steps/s"
+    assert figures(Step(loss=None, psnr_db=None, progress=0.0)) == "step 600  10 steps/s"
     assert [duration(s) for s in (0, 41.6, 725, 3723)] == ["0:00", "0:42", "12:05", "1:02:03"]
 
 

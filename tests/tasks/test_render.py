@@ -67,6 +67,25 @@ def test_views():
     assert part.grid.upper == (1.0, 0.0)
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"region": (0, 0, 1e-30, 1)}, "too small to be told from a line, 0,0,1e-30,1; enlarge it"),
+        ({"region": (0, 0, 1, 1e-30), "size": (4, 4)}, "too small to be told from a line"),
+        (
+            {"region": (0, 0, 1e300, 1e300), "size": (4, 4)},
+            "places within 1e+06 times the size of the original",
+        ),
+        ({"region": (-1e9, 0, 1, 1)}, "places within 1e+06 times the size of the original"),
+        ({"scale": 1e308}, "scale: 1e+308 is too large for any file; give a smaller one"),
+    ],
+)
+def test_views_that_rounding_leaves_nothing_of(options, words):
+    with pytest.raises(ConfigError) as found:
+        render.make_view(fit(), **options)
+    assert words in str(found.value)
+
+
 @pytest.mark.parametrize("shape", [(7, 5), (1, 1), (3, 1000), (769, 113)])
 def test_the_whole_as_a_region_is_the_whole(shape):
     height, width = shape

@@ -250,7 +250,9 @@ def command(
     from lrnn_cli.cli.ct_flags import resolve_ct
 
     settings, _ = resolve_ct(flags)
-    tree = settings.model_dump(mode="json", exclude_none=True)
+    from lrnn_cli.tasks.ct_settings import dump
+
+    tree = dump(settings)
     if shared["print_config"]:
         import yaml
 
