@@ -98,7 +98,8 @@ def test_one_bad_file_does_not_stop_a_batch(lrnn: Lrnn, tmp_path: Path) -> None:
     (tmp_path / "in" / "b.png").write_text("text")
     write_png(tmp_path / "in" / "c.png", colours(4, 4))
     (tmp_path / "empty").mkdir()
-    assert "empty: is a directory" in lrnn("fit-image", "in/a.png", "empty", *SMALL, "-o", "x", "-q").err
+    said = lrnn("fit-image", "in/a.png", "empty", *SMALL, "-o", "x", "-q").err
+    assert "empty: a folder without files of a known kind" in said
     done = lrnn("fit-image", "in", "nothing.png", *SMALL, "-o", "out", "-q")
     assert done.code == 6
     assert [line.split(":")[0] for line in done.out.splitlines()] == ["in/a.png", "in/c.png"]
