@@ -50,7 +50,7 @@ def plan_with(monkeypatch, *, cores=2, threads=None, processes=1):
     return make_plan(SOUND, TINY, FIT.model_copy(update={"threads": threads}))
 
 
-@pytest.mark.parametrize(("cores", "block"), [(1, 1024), (2, 1024), (3, 512), (4, 512), (8, 256), (64, 256)])
+@pytest.mark.parametrize(("cores", "block"), [(1, 1024), (2, 1024), (3, 342), (4, 512), (8, 256), (64, 256)])
 def test_every_core_has_its_block_whatever_the_threads(monkeypatch, cores, block):
     for threads in (None, 1, 8):
         assert plan_with(monkeypatch, cores=cores, threads=threads).block_points == block
