@@ -1,5 +1,6 @@
 """The program: `lrnn` and `python -m lrnn_cli` start here, and every exit code leaves from here."""
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code (see `lrnn_cli.cli.failures`).
     """
     args = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # help pages go out where a locale has ASCII alone
     try:
         with raise_on_signal():
             code = _flush(_run(args))

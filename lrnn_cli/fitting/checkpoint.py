@@ -15,7 +15,7 @@ from typing import Any
 import safetensors.torch
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor
 
 from lrnn_cli.errors import CheckpointError, ConfigError
@@ -25,6 +25,8 @@ from lrnn_cli.models.segments import Span, build_segments
 
 FORMAT = "lrnn.checkpoint/1"
 RESUME_FORMAT = "lrnn.resume/1"
+_LENGTH_BYTES = 8  # of the length of the header, at the start of a safetensors file
+_LARGEST_HEADER = 100_000_000  # bytes; the library's own limit
 
 
 @dataclass(frozen=True)
@@ -101,9 +103,8 @@ def read(path: Path, expected_format: str) -> tuple[dict[str, Tensor], dict[str,
     if path.exists() and not path.is_file():
         raise CheckpointError(f"{path}: not a file; name a checkpoint")
     try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get("lrnn", "null"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # `file` is no mapping
+        header = _read_header(path)
+        tensors = safetensors.torch.load(path.read_bytes())
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file") from None
     except (SafetensorError, OSError, ValueError, RuntimeError, RecursionError) as error:
@@ -120,12 +121,32 @@ def read(path: Path, expected_format: str) -> tuple[dict[str, Tensor], dict[str,
     return tensors, header
 
 
+def _read_header(path: Path) -> Any:
+    """Return what the header of a safetensors file holds under `lrnn`, None where it holds nothing.
+
+    The library reads it only from paths that are valid UTF-8, and a file that is none of its kind may be
+    larger than memory.
+
+    Raises:
+        OSError: when the file cannot be read.
+        ValueError: when it is no safetensors file.
+    """
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+        if not 0 < length <= _LARGEST_HEADER:
+            raise ValueError("it has no header")
+        header = json.loads(file.read(length))
+    metadata = header.get("__metadata__") if isinstance(header, dict) else None
+    if not isinstance(header, dict) or not isinstance(metadata, dict | None):
+        raise ValueError("its header is of another kind")
+    return json.loads((metadata or {}).get("lrnn", "null"))
+
+
 def format_of(path: Path) -> str | None:
     """Return the format that the header of a file names; None for any file that was not written by lrnn."""
     try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get("lrnn", "null"))
-    except (SafetensorError, OSError, ValueError, RuntimeError, RecursionError):
+        header = _read_header(path)
+    except (OSError, ValueError, RecursionError):
         return None
     return str(header.get("format")) if isinstance(header, dict) else None
 

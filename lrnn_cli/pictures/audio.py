@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from lrnn_cli.numerics.audio_metrics import power_of_unit_sine, power_spectrum, stft_amplitudes
-from lrnn_cli.pictures.figure import draw_training, encode_png, new_figure
+from lrnn_cli.pictures.figure import draw_training, encode_png, new_figure, set_title
 
 ORIGINAL, FIT, ERROR = "#9a9a9a", "#20639b", "#d1495b"
 COLUMNS = 900  # of a waveform shown; longer ones are drawn as the range of values in each column
@@ -43,7 +43,7 @@ def draw_sound(
     shown = (
         f", channel {channel + 1} of {original.shape[1]}, the least exact" if original.shape[1] > 1 else ""
     )
-    figure.suptitle(title + shown, fontsize=10)
+    set_title(figure, title + shown)
     panels = figure.subplots(3, 3, height_ratios=[1, 1, 1.25])
     _draw_waveforms(panels[0, 0], x, y, sample_rate, start_s)
     _draw_detail(panels[0, 1], x, y, sample_rate, start_s)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lrnn_cli.pictures.figure import encode_png, new_figure
+from lrnn_cli.pictures.figure import encode_png, new_figure, set_title
 
 LARGEST_SIDE = 512  # pixels; larger slices are thinned
 ERROR_GAIN = 5  # the errors' scale ends at data range / gain
@@ -40,7 +40,7 @@ def draw_reconstructions(
     n_columns = len(images) + 1
     n_rows = 2 if truth is not None else 1
     figure = new_figure(2.9 * n_columns, 3.15 * n_rows + 0.5)
-    figure.suptitle(title, fontsize=10)
+    set_title(figure, title)
     panels = figure.subplots(n_rows, n_columns, squeeze=False)
     for axes in panels.flat:
         axes.set_axis_off()

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lrnn_cli.pictures.figure import encode_png, new_figure
+from lrnn_cli.pictures.figure import encode_png, new_figure, set_title
 
 
 def draw_gradient(
@@ -23,7 +23,7 @@ def draw_gradient(
     """
     d = len(axes)
     figure = new_figure(3.8 * (d + 1), 4.0)
-    figure.suptitle(title, fontsize=10)
+    set_title(figure, title)
     panels = figure.subplots(1, d + 1)
     parts = [("u", u)] + [(f"du/d{name}", gradient[..., k]) for k, name in enumerate(names)]
     for panel, (name, values) in zip(panels, parts, strict=True):
@@ -83,7 +83,7 @@ def draw_curves(
         title: a line above all.
     """
     figure = new_figure(15.0, 4.2, arranged=False)
-    figure.suptitle(title, fontsize=10)
+    set_title(figure, title)
     figure.subplots_adjust(left=0.04, right=0.985, bottom=0.1, top=0.86, wspace=0.22)
     style = "-" if label == "x" else "."
     for panel, (name, values) in zip(figure.subplots(1, len(parts)), parts, strict=True):

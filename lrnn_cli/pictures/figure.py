@@ -6,6 +6,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 
 STYLE: dict[Any, Any] = {
     "font.size": 8,
@@ -22,6 +23,18 @@ def new_figure(width_in: float, height_in: float, *, arranged: bool = True) -> F
     """
     with matplotlib.rc_context(STYLE):
         return Figure(figsize=(width_in, height_in), layout="constrained" if arranged else None)
+
+
+def set_title(figure: Figure, text: str) -> None:
+    """Write a line above all panels, as it is: nothing in it is mathematics, even between two dollars.
+
+    Args:
+        figure: where.
+        text: may hold the name of a file, that is anything; what the font lacks is written as "?".
+    """
+    font = get_font(findfont(FontProperties()))
+    known = "".join(c if c == "\n" or font.get_char_index(ord(c)) else "?" for c in text)
+    figure.suptitle(known, fontsize=10, parse_math=False)
 
 
 def encode_png(figure: Figure, dpi: int = 110) -> bytes:

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lrnn_cli.pictures.figure import draw_training, encode_png, new_figure
+from lrnn_cli.pictures.figure import draw_training, encode_png, new_figure, set_title
 
 TARGET, FIT, RESIDUAL = "#666666", "#20639b", "#d1495b"
 TICKS = (-1.0, -0.5, 0.0, 0.5, 1.0)
@@ -61,7 +61,7 @@ def draw_function(view: FunctionView, *, title: str, history: list[dict[str, Any
         history: training records.
     """
     figure = new_figure(14.0, 8.0)
-    figure.suptitle(title, fontsize=10)
+    set_title(figure, title)
     panels = figure.subplots(2, 3)
     if len(view.axes) >= 2:
         _draw_planes(figure, panels[0], view)

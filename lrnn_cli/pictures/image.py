@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from lrnn_cli.pictures.figure import draw_training, encode_png, new_figure
+from lrnn_cli.pictures.figure import draw_training, encode_png, new_figure, set_title
 
 LARGEST_SIDE = 768  # pixels; larger images are thinned, never smoothed, so that errors stay what they are
 ERROR_GAIN = 10
@@ -35,7 +35,7 @@ def draw_fit(
     height, width = original.shape[:2]
     aspect = min(max(height / width, 0.3), 3.0)
     figure = new_figure(15.0, 3.6 * aspect + 0.8 if aspect > 0.8 else 4.0)
-    figure.suptitle(title, fontsize=10)
+    set_title(figure, title)
     panels = figure.subplots(1, 4, width_ratios=[1, 1, 1, 1.15])
     stride = max(1, -(-max(height, width) // LARGEST_SIDE))
     error = np.abs(fit[::stride, ::stride] - original[::stride, ::stride]) * ERROR_GAIN / peak

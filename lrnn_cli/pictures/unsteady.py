@@ -6,7 +6,7 @@ import numpy as np
 
 from lrnn_cli.pictures.field import log_error
 from lrnn_cli.pictures.field_figures import draw_image
-from lrnn_cli.pictures.figure import encode_png, new_figure
+from lrnn_cli.pictures.figure import encode_png, new_figure, set_title
 
 N_CURVES = 5
 N_TIMES = 4
@@ -47,7 +47,7 @@ def _draw_line(
     title: str,
 ) -> bytes:
     figure = new_figure(15.0, 4.2, arranged=False)
-    figure.suptitle(title, fontsize=10)
+    set_title(figure, title)
     figure.subplots_adjust(left=0.04, right=0.985, bottom=0.13, top=0.84, wspace=0.22)
     first, curves, error, rest = figure.subplots(1, 4)
     draw_image(figure, first, axes, "u", u, "viridis", names="tx")
@@ -77,7 +77,7 @@ def _draw_plane(
 ) -> bytes:
     times = _few(len(axes[0]), N_TIMES)
     figure = new_figure(15.0, 3.6 * len(times))
-    figure.suptitle(title, fontsize=10)
+    set_title(figure, title)
     error = log_error(u, truth)
     for k, panels in zip(times, figure.subplots(len(times), 4, squeeze=False), strict=True):
         now = f"t = {axes[0][k]:.3g}"

@@ -181,9 +181,8 @@ def finish(request: Request, run: Training, folder: RunFolder, log: RunLog, star
     use_engine(fitted.model, run.engine.name)
     evaluation = request.task.evaluate(fitted, run.runner)
     output = folder.path / f"{OUTPUT_STEM}{evaluation.suffix}"
-    picture = request.task.picture(evaluation, log.records)
     atomic_write(output, evaluation.output)
-    atomic_write(folder.preview, picture)
+    atomic_write(folder.preview, request.task.picture(evaluation, log.records))
     atomic_write(folder.log, log.encode())
     files = {"output": output, "checkpoint": folder.checkpoint, "preview": folder.preview}
     record = _record(request, run, evaluation, outcome, started, time.perf_counter() - began)

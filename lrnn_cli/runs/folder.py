@@ -101,8 +101,12 @@ def _umask() -> int:
 
 
 def to_json(record: dict[str, Any], *, indent: int | None = 1) -> bytes:
-    """Encode as strict JSON: NaN and infinities become null."""
-    return (json.dumps(finite(record), indent=indent, allow_nan=False, ensure_ascii=False) + "\n").encode()
+    """Encode as strict JSON: NaN and infinities become null.
+
+    A file name that is no UTF-8 has surrogates in it, which become the escapes that JSON has for them.
+    """
+    text = json.dumps(finite(record), indent=indent, allow_nan=False, ensure_ascii=False) + "\n"
+    return text.encode("utf-8", "backslashreplace")
 
 
 def finite(value: Any) -> Any:
