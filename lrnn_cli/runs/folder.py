@@ -103,7 +103,12 @@ def _umask() -> int:
 def to_json(record: dict[str, Any], *, indent: int | None = 1) -> bytes:
     """Encode as strict JSON: NaN and infinities become null.
 
-    A file name that is no UTF-8 has surrogates in it, which become the escapes that JSON has for them.
+    Args:
+        record: to be written; a file name in it that is no UTF-8 has surrogates, which JSON has escapes for.
+        indent: of nested levels; None for one line.
+
+    Returns:
+        UTF-8 with a line break at the end.
     """
     text = json.dumps(finite(record), indent=indent, allow_nan=False, ensure_ascii=False) + "\n"
     return text.encode("utf-8", "backslashreplace")

@@ -24,7 +24,7 @@ from lrnn_cli.objectives.projection import ProjectionObjective
 from lrnn_cli.signals.signal import Signal
 from lrnn_cli.signals.slices import HOUNSFIELD
 from lrnn_cli.tasks.ct_scan import Scan
-from lrnn_cli.tasks.ct_settings import CtSettings
+from lrnn_cli.tasks.ct_settings import DEFAULT_PARAMS, CtSettings
 from lrnn_cli.tasks.regression import ModelChoice, Plan, Regression, make_plan
 
 SHIFT, SCALE = 0.5, 0.5  # of u to the network's targets
@@ -58,8 +58,11 @@ def plan_network(name: str, scan: Scan, settings: CtSettings) -> NetworkPlan:
     n = scan.geometry.size
     blank = np.zeros((n, n, 1), dtype=np.float32)
     options = dict(settings.model.options)
-    # a width of the user's own replaces the budget
-    params = None if config_class(name).width_key in options else settings.model.params
+    # a width of the user's own replaces the default budget
+    width = config_class(name).width_key
+    if width in options and settings.model.params != DEFAULT_PARAMS:
+        raise ConfigError(f"--params sets {width} of {name}: give one of them")
+    params = None if width in options else settings.model.params
     # the target moves, so that a rising loss is no sign of trouble
     fit = settings.fit.model_copy(update={"guard": False})
     plan = make_plan(_signal(scan, blank), ModelChoice(name=name, options=options, params=params), fit)

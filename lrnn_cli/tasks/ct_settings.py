@@ -93,6 +93,19 @@ class ScanSettings(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _none_idle(self) -> ScanSettings:
+        """Refuse what would change nothing; a default that is written out says nothing wrong."""
+        owners = dict.fromkeys(("radians", "layout"), "--sinogram") if self.sinogram is None else {}
+        if self.sinogram is None and self.noise != "poisson":
+            owners |= dict.fromkeys(("i0", "electronic"), "--noise poisson")
+        if self.noise != "readout":
+            owners |= dict.fromkeys(("tau", "readout"), "--noise readout")
+        for name, owner in owners.items():
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"--{name} belongs to {owner}; give both or none of them")
+        return self
+
+    @model_validator(mode="after")
     def _one_beam(self) -> ScanSettings:
         distances = (self.source_distance, self.detector_distance)
         if self.geometry == "parallel":

@@ -88,6 +88,15 @@ class PoissonTask:
         check_reference(self.problem, settings.reference)
         if settings.lr and self.solver != "adam":
             raise ConfigError(f"--lr: {self.solver} has no learning rate; leave it out or use --solver adam")
+        if settings.steps and self.solver == "lstsq":
+            raise ConfigError(
+                "--steps: lstsq solves systems and has no steps of training; "
+                "limit it by --time, or use --solver lm, adam or lbfgs"
+            )
+        if settings.features != "auto" and self.solver != "lstsq":
+            raise ConfigError(
+                f"--features {settings.features}: of the least squares; leave it out, or use --solver lstsq"
+            )
         if settings.collocation == "adaptive" and self.solver == "lbfgs":
             raise ConfigError(
                 "--collocation adaptive: lbfgs needs the same points in all steps; "

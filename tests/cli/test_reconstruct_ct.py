@@ -335,6 +335,9 @@ REFUSED: dict[str, tuple[int, tuple[object, ...], tuple[str, ...]]] = {
         2, ("--sinogram", "s.npy", "--angles", "0:360:12", *FAN, "--center", "auto"), ("--center BIN",)
     ),
     "options": (2, ("disc.npy", "--method", "fbp", "--set", "rank=4"), ("exactly one network",)),
+    "two-sizes": (
+        2, ("disc.npy", "--method", "lrnn", "--params", "5k", "--rank", 8), ("--params sets rank of lrnn",)
+    ),
     "unknown-option": (2, ("disc.npy", "--set", "rnak=4"), ("did you mean 'rank'?",)),
     "preset": (2, ("disc.npy", "--preset", "paper"), ("expected one of fast, best",)),
     "stdout": (2, ("disc.npy", "-o", "-"), ("a reconstruction is several files",)),

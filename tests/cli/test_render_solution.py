@@ -111,6 +111,8 @@ def test_info_says_what_was_solved(capsys: pytest.CaptureFixture[str], box: Path
         (["-o", "u.xyz"], 2, "expected a name ending in"),
         (["--size", "3x3"], 2, "--size means nothing for a fit of kind 'poisson'"),
         (["--rate", "8000"], 2, "--rate means nothing"),
+        (["--threads", "2"], 2, "--threads means nothing"),
+        (["--engine", "fused"], 2, "--engine means nothing"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

@@ -22,6 +22,8 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         ((*JUMP, "--time-to", "1", "--initial", "0"), "expected no jumps"),
         (("--f", "1", "--solver", "lbfgs", "--lr", "0.1"), "--lr: lbfgs has no learning rate; leave it out"),
         (("--f", "1", "--solver", "lm", "--lr", "0.1"), "--lr: lm has no learning rate"),
+        (("--f", "1", "--steps", "1"), "--steps: lstsq solves systems and has no steps of training"),
+        (("--f", "1", "--solver", "adam", "--features", "separable"), "--features separable: of the least"),
         (("--domain", STRIP, "--f", "1"), "implicit: too thin, no grid line at 512 steps meets the domain"),
     ],
 )

@@ -219,6 +219,11 @@ def test_scans_that_make_no_sense() -> None:
         (lambda: ScanSettings(dark="d.npy"), "--dark belongs to --sinogram"),
         (lambda: ScanSettings(sinogram="s", inverse_crime=True), "--inverse-crime simulates a scan"),
         (lambda: ScanSettings(sinogram="s", noise="poisson"), "a measured sinogram has its own"),
+        (lambda: ScanSettings(radians=True), "--radians belongs to --sinogram"),
+        (lambda: ScanSettings(layout="bins-first"), "--layout belongs to --sinogram"),
+        (lambda: ScanSettings(i0=1e3), "--i0 belongs to --noise poisson; give both or none"),
+        (lambda: ScanSettings(noise="readout", electronic=5), "--electronic belongs to --noise poisson"),
+        (lambda: ScanSettings(noise="poisson", tau=9), "--tau belongs to --noise readout"),
         (lambda: ScanSettings(range=(1.0, 1.0)), "expected different angles, got 1:1"),
         (lambda: ScanSettings(source_distance=9.0), "belong to a fan beam; add --geometry fan"),
         (lambda: ScanSettings(geometry="fan", source_distance=9.0), "--geometry fan needs --source-distance"),
@@ -238,6 +243,11 @@ def test_scans_that_make_no_sense() -> None:
 def test_settings_that_make_no_sense(make: object, message: str) -> None:
     with pytest.raises((ValueError, ConfigError), match=message):
         make()  # type: ignore[operator]
+
+
+def test_settings_written_out_are_read_again() -> None:
+    for asked in (ScanSettings(), ScanSettings(noise="poisson", i0=1e3), ScanSettings(noise="readout", tau=9)):
+        assert ScanSettings(**asked.model_dump()) == asked
 
 
 def test_the_prior_is_chosen_by_views_held_out() -> None:

@@ -157,7 +157,8 @@ def command(
 
     found = find_any(run)
     if isinstance(found, FoundSolution):
-        _refuse_options_of_others("poisson", {**asdict(picture), **asdict(sound)})
+        machine = {"device": device, "threads": threads, "engine": engine}
+        _refuse_options_of_others("poisson", {**asdict(picture), **asdict(sound), **machine})
         return render_solution(at, Rendering(run, found, output, force, {}, talk))
     _refuse_options_of_others(found.fitted.kind, {"at": at})
     is_sound = found.fitted.kind == "audio"
