@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from lrnn_cli.cli.done import check_intent, done_already
-from lrnn_cli.cli.failures import ExitCode
+from lrnn_cli.cli.failures import ExitCode, classify
 from lrnn_cli.cli.interrupts import StopFlag
 from lrnn_cli.cli.render import Talk
 from lrnn_cli.cli.stdin import read_stdin
 from lrnn_cli.cli.tables import plain
-from lrnn_cli.errors import FitError
+from lrnn_cli.errors import DeviceError, FitError
 
 
 def run_ct(
@@ -51,7 +51,6 @@ def run_ct(
     from lrnn_cli.runs.reconstruct import CtFolder, execute_reconstruction, run_key
     from lrnn_cli.signals.sinogram import read_sinogram
     from lrnn_cli.signals.slices import read_slice
-    from lrnn_cli.tasks.reconstruct_ct import CtTask
 
     check_intent(force=force, resume=resume)
     began = time.perf_counter()
@@ -65,7 +64,7 @@ def run_ct(
             scan.sinogram, scan.angles, radians=scan.radians, layout=scan.layout, flat=scan.flat,
             dark=scan.dark, i0=scan.i0, electronic=scan.electronic,
         )  # fmt: skip
-    task = CtTask(found, settings)
+    task = _make_task(found, settings)
     for note in task.scan.notes:
         talk.note(f"{name}: {note}")
     for warning in task.scan.warnings:
@@ -104,6 +103,18 @@ def run_ct(
             f"{name}: {', '.join(lost)} diverged, and the last good state was kept: use a lower --lr"
         )
     return ExitCode.OK
+
+
+def _make_task(found: Any, settings: Any) -> Any:
+    from lrnn_cli.tasks.reconstruct_ct import CtTask
+
+    try:
+        return CtTask(found, settings)
+    except (MemoryError, RuntimeError) as error:
+        if classify(error).code != ExitCode.DEVICE:
+            raise
+        size = f"--size {settings.scan.size}" if settings.scan.size else "the slice"
+        raise DeviceError(f"{size}: too large for the memory; use a smaller --size") from error
 
 
 def _say_plan(talk: Talk, name: str, folder: Path, task: Any, settings: Any, tree: dict[str, Any]) -> None:

@@ -1,6 +1,5 @@
 """One run from signal to finished folder: train, save, read back, measure, write, and only then say done."""
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -66,11 +65,8 @@ class RunLog:
     def __init__(self, folder: RunFolder, last_step: int) -> None:
         """Start a log, or continue that of an unfinished run up to the step where it continues."""
         self.records: list[dict[str, Any]] = []
-        if last_step and folder.live_log.exists():
-            for line in folder.live_log.read_text().splitlines():
-                record = json.loads(line)
-                if record["step"] <= last_step:
-                    self.records.append(record)
+        if last_step:
+            self.records = [record for record in folder.read_live_log() if record["step"] <= last_step]
         self._written_at = -1.0
 
     def __call__(self, step: Step) -> None:
@@ -229,6 +225,11 @@ STATUS = {
 }
 
 
+def weight_bytes(n_params: int, precision: str) -> int:
+    """Return the bytes of so many weights in the arithmetic that trained them, float32 or float64."""
+    return n_params * (4 if precision == "float32" else 8)
+
+
 def _record(
     request: Request, run: Training, evaluation: Evaluation, outcome: Outcome, started: str, eval_s: float
 ) -> dict[str, Any]:
@@ -252,7 +253,7 @@ def _record(
             "name": plan.model_name,
             "config": plan.config.model_dump(),
             "params": plan.n_params,
-            "bytes": 4 * plan.n_params if run.fit.precision == "float32" else 8 * plan.n_params,
+            "bytes": weight_bytes(plan.n_params, run.fit.precision),
         },
         "preset": request.preset,
         "train": run.summary(),

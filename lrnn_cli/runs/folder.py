@@ -1,7 +1,8 @@
 """The run folder: what lies where, and how it gets there. Nothing half-written ever has a final name.
 
 output.*                 the reconstruction, in the input's depth
-checkpoint.safetensors   the network and all that is needed to evaluate it
+solution.*               of an equation, in its place
+checkpoint.safetensors   the network and all that is needed to evaluate it; further ones checkpoint-NAME
 config.yaml              the settings, all of them
 train.jsonl              one record per step shown
 preview.png              what it looks like
@@ -11,6 +12,7 @@ resume/                  state of an unfinished run, gone when done
 
 import contextlib
 import errno
+import fnmatch
 import io
 import json
 import os
@@ -29,7 +31,10 @@ OUTPUT_SUFFIXES = (
     *(".wav", ".flac", ".ogg", ".mp3", ".aiff"),
     *(".npz", ".npy", ".hu16.tif", ".u16.png", ".window.png", ".slices.npz"),
 )
+FURTHER_CHECKPOINTS = "checkpoint-*.safetensors"  # of a slice, each named after its network
+SOLUTION_NAMES = ("solution.npz", "solution.csv", "solution.vti", "solution.vtu")
 _NAMES = (
+    *SOLUTION_NAMES,
     "checkpoint.safetensors",
     "config.yaml",
     "train.jsonl",
@@ -174,8 +179,26 @@ class RunFolder:
         """Tell whether an interrupted or killed run can be continued here."""
         return self.state.exists()
 
+    def read_live_log(self) -> list[dict[str, Any]]:
+        """Return the records of an unfinished run up to the first damaged line; none without a log."""
+        records: list[dict[str, Any]] = []
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            for line in self.live_log.read_bytes().splitlines():
+                record = json.loads(line)
+                if not isinstance(record, dict) or "step" not in record:
+                    break
+                records.append(record)
+        return records
+
+    def _of_some_kinds(self) -> list[Path]:
+        """Return the files that only some kinds of runs leave: another kind may have run here before."""
+        names = [path for name in SOLUTION_NAMES if (path := self.path / name).exists()]
+        return [*names, *self.path.glob(FURTHER_CHECKPOINTS)]
+
     def occupied(self) -> bool:
         """Tell whether any file of a run lies here."""
+        if self._of_some_kinds():
+            return True
         names = (self.checkpoint, self.config, self.log, self.preview, self.metrics, self.resume)
         return any(p.exists() for p in (*names, *self.outputs()))
 
@@ -211,7 +234,7 @@ class RunFolder:
         """Remove the files of the earlier run, the done marker first; foreign files stay."""
         self._sweep()
         names = [self.metrics, *self.outputs(), self.preview, self.log, self.config, self.checkpoint]
-        for path in [*names, self.state, self.live_log]:
+        for path in [*names, *self._of_some_kinds(), self.state, self.live_log]:
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
@@ -223,7 +246,8 @@ class RunFolder:
             for folder in (self.path, self.resume):
                 for path in folder.glob(".*.????????"):
                     stem = path.name[1:-9]
-                    if stem.startswith(f"{OUTPUT_STEM}.") or stem in _NAMES:
+                    is_output = stem.startswith(f"{OUTPUT_STEM}.")
+                    if is_output or stem in _NAMES or fnmatch.fnmatch(stem, FURTHER_CHECKPOINTS):
                         path.unlink(missing_ok=True)
 
     def finish(self) -> None:

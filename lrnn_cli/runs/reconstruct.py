@@ -11,7 +11,6 @@ config.yaml, train.jsonl, preview.png, metrics.json, resume/     as in every run
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,11 +19,10 @@ from typing import Any
 
 import yaml
 
-from lrnn_cli.errors import OutputError
 from lrnn_cli.fitting.checkpoint import Fitted, encode_fitted, load
 from lrnn_cli.models.contract import use_engine
 from lrnn_cli.runs import provenance
-from lrnn_cli.runs.execute import SAVE_EVERY_S, STATUS
+from lrnn_cli.runs.execute import SAVE_EVERY_S, STATUS, weight_bytes
 from lrnn_cli.runs.folder import SCHEMA, RunFolder, atomic_write, finite, to_json, write_problem
 from lrnn_cli.tasks import ct_output as output
 from lrnn_cli.tasks.ct_output import Reconstruction
@@ -42,14 +40,6 @@ class CtFolder(RunFolder):
         """Return where the checkpoint of a network lies; the first has the usual name."""
         return self.checkpoint if number == 0 else self.path / f"checkpoint-{name}.safetensors"
 
-    def _clear(self) -> None:
-        super()._clear()
-        for path in self.path.glob("checkpoint-*.safetensors"):
-            try:
-                path.unlink(missing_ok=True)
-            except OSError as error:
-                raise OutputError(write_problem(path, error)) from error
-
 
 @dataclass(frozen=True)
 class CtResult:
@@ -65,8 +55,7 @@ class CtLog:
 
     def __init__(self, folder: CtFolder, n_records: int) -> None:
         """Start a log, or continue that of an unfinished run behind its first records."""
-        lines = folder.live_log.read_text().splitlines() if n_records and folder.live_log.exists() else []
-        self.records: list[dict[str, Any]] = [json.loads(line) for line in lines[:n_records]]
+        self.records: list[dict[str, Any]] = folder.read_live_log()[:n_records] if n_records else []
         self._noted_at = -LOG_EVERY_S
 
     def __call__(self, step: CtStep) -> None:
@@ -205,7 +194,7 @@ def _record(
             "name": network,
             "config": None if plan is None else plan.config.model_dump(mode="json"),
             "params": None if plan is None else plan.n_params,
-            "bytes": None if plan is None else 4 * plan.n_params,
+            "bytes": None if plan is None else weight_bytes(plan.n_params, task.settings.fit.precision),
         },
         "train": {
             "seed": task.settings.fit.seed,

@@ -18,36 +18,13 @@ from typing import Any
 import torch
 import yaml
 
-from lrnn_cli.errors import FitError, OutputError
+from lrnn_cli.errors import FitError
 from lrnn_cli.fitting.device import resolve_threads
 from lrnn_cli.fitting.fields import encode, load
 from lrnn_cli.fitting.solve_linear import SolveStep
 from lrnn_cli.runs import provenance
 from lrnn_cli.runs.folder import SCHEMA, RunFolder, atomic_write, to_json
 from lrnn_cli.tasks.solve_poisson import PoissonTask, SolvedProblem
-
-FILES = ("solution.npz", "solution.csv", "solution.vti", "solution.vtu")
-
-
-class SolutionFolder(RunFolder):
-    """A run folder with the files of a solution in it."""
-
-    def occupied(self) -> bool:
-        """Tell whether any file of a run lies here."""
-        return super().occupied() or any((self.path / name).exists() for name in FILES)
-
-    def claim(self, *, force: bool, resume: bool = False) -> None:
-        """Make the folder ready, and refuse to overwrite a run unasked; with force the old solution goes.
-
-        Raises:
-            OutputError: when a run lies here and force is not given, or the folder cannot be made.
-        """
-        super().claim(force=force, resume=resume)
-        for name in FILES:
-            try:
-                (self.path / name).unlink(missing_ok=True)
-            except OSError as error:
-                raise OutputError(f"cannot replace {self.path / name}: {error.strerror}") from error
 
 
 @dataclass(frozen=True)
@@ -60,7 +37,7 @@ class SolutionResult:
 
 def execute_solution(
     task: PoissonTask,
-    folder: SolutionFolder,
+    folder: RunFolder,
     *,
     settings: dict[str, Any],
     command: list[str],
@@ -137,6 +114,7 @@ def execute_solution(
     }
     record["finished_utc"] = provenance.utc_now()
     atomic_write(folder.metrics, to_json(record))
+    folder.finish()
     return SolutionResult(record, found.summary)
 
 

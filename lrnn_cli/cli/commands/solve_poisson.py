@@ -205,7 +205,8 @@ def command(
         from lrnn_cli.objectives.named_problems import NAMED, named_problem
 
         for name in NAMED:
-            talk.out(f"{name}: {named_problem(name)['source']}")
+            source = named_problem(name)["source"]
+            talk.result(f"{name}: {source}", {"name": name, "source": source})
         return 0
 
     # read when torch loads: threads that wait sleep, and leave a busy machine to those that work
@@ -217,19 +218,18 @@ def command(
         settings = resolve_problem(flags, _SOLVE_FLAGS)
         tree = settings.model_dump(mode="json", exclude_none=True)
         if shared["print_config"]:
-            import yaml
-
-            talk.out(yaml.safe_dump(tree, sort_keys=False).rstrip())
+            talk.settings(tree)
             return 0
 
         from lrnn_cli.cli.done import done_already
         from lrnn_cli.cli.interrupts import StopFlag
-        from lrnn_cli.runs.solve import SolutionFolder, execute_solution, run_key
+        from lrnn_cli.runs.folder import RunFolder
+        from lrnn_cli.runs.solve import execute_solution, run_key
         from lrnn_cli.tasks.solve_poisson import PoissonTask
 
         task = PoissonTask(settings.problem, settings.solve)
     name = settings.problem.name
-    folder = SolutionFolder(Path(output or f"runs/{name}/{task.solver}-s{settings.solve.seed}"))
+    folder = RunFolder(Path(output or f"runs/{name}/{task.solver}-s{settings.solve.seed}"))
     if shared["dry_run"]:
         space = task.problem.n_inputs - task.problem.n_time
         told = f"{name}: {task.solver} until residual {task.target:g}, {space} dimensions"
@@ -251,7 +251,7 @@ def command(
         )
         talk.result(f"{name}: {said} -> {folder.path}", record)
         return 0
-    folder.claim(force=shared["force"])
+    folder.claim(force=shared["force"], resume=False)
     for note in task.notes:
         talk.warn(note)
     with StopFlag() as should_stop:
