@@ -91,7 +91,7 @@ def fit_command(inputs: Sequence[str], flags: Mapping[str, Any], medium: Medium)
         quiet=flags["quiet"],
         verbose=flags["verbose"],
         json=flags["json"],
-        data_on_stdout=flags["output"] == "-",
+        data_on_stdout=flags["output"] == "-" and not flags["print_config"],
         stdout=nowhere,
         stderr=nowhere,
     )
@@ -99,9 +99,7 @@ def fit_command(inputs: Sequence[str], flags: Mapping[str, Any], medium: Medium)
         flags, kind=medium.name, options=medium.options, signal_flags=medium.flags
     )
     if flags["print_config"]:
-        import yaml
-
-        talk.out(yaml.safe_dump(dump(settings), sort_keys=False).rstrip())
+        talk.settings(dump(settings))
         return ExitCode.OK
     group = getattr(settings, medium.name)
     kind = Kind(
@@ -247,7 +245,8 @@ def _run_one(
         for note in plan.notes:
             talk.note(note)
         if choices.dry_run:
-            _say_plan(talk, name, folder.path, plan, settings, dump(settings))
+            target = Path("-") if temporary else folder.path
+            _say_plan(talk, name, target, plan, settings, dump(settings))
             return False
         request = Request(
             task=task,

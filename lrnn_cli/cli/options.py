@@ -62,10 +62,28 @@ def parse_time(text: str) -> float:
     Raises:
         ConfigError: if the text is no duration, or none that is longer than 0.
     """
+    seconds = parse_moment(text)
+    if seconds == 0:
+        raise ConfigError(f"{text!r} is not a time; write for example 60s, 5m, 1h30m")
+    return seconds
+
+
+def parse_moment(text: str) -> float:
+    """Reads a time that may be 0.
+
+    Args:
+        text: as for `parse_time`, or 0, 0s, 0.00.
+
+    Returns:
+        Seconds.
+
+    Raises:
+        ConfigError: if the text is no time.
+    """
     found = _TIME.fullmatch(text.strip().replace(" ", "").lower())
-    parts = [float(part or 0) for part in found.groups()] if found else [0.0]
-    seconds = sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
-    if not 0 < seconds < math.inf:
+    parts = found.groups() if found else ()
+    seconds = sum(float(part or 0) * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
+    if not any(parts) or seconds == math.inf:
         raise ConfigError(f"{text!r} is not a time; write for example 60s, 5m, 1h30m")
     return seconds
 
@@ -90,6 +108,28 @@ def parse_batch(text: str) -> int | str:
     except ConfigError:
         raise ConfigError(
             f"{text!r} is no number of points; write for example 4096 or 16k, full or auto"
+        ) from None
+
+
+def parse_block(text: str) -> int | str:
+    """Reads a number of points worked on at once.
+
+    Args:
+        text: a count as for `parse_count`, or the word auto.
+
+    Returns:
+        The count or the word.
+
+    Raises:
+        ConfigError: if the text is neither.
+    """
+    if text.strip().lower() == "auto":
+        return "auto"
+    try:
+        return parse_count(text)
+    except ConfigError:
+        raise ConfigError(
+            f"{text!r} is no number of points; write for example 4096 or 16k, or auto"
         ) from None
 
 
@@ -129,10 +169,6 @@ def _remember_verbose(context: typer.Context, value: int) -> int:
 def _option(*names: str, panel: str, help: str, **more: Any) -> Any:
     return typer.Option(*names, help=help, rich_help_panel=panel, show_default=False, **more)
 
-
-Input = Annotated[
-    str, typer.Argument(metavar="INPUT", help="The file to read; - reads it from stdin.", show_default=False)
-]
 
 # What is fitted
 Model = Annotated[
@@ -275,7 +311,7 @@ Warmup = Annotated[
 BlockPoints = Annotated[
     Any,
     _option(
-        "--block-points", panel=MACHINE, metavar="N|auto", parser=_reads(parse_batch),
+        "--block-points", panel=MACHINE, metavar="N|auto", parser=_reads(parse_block),
         help="Points worked on at once by a thread: limits memory, changes no result beyond rounding.",
     ),
 ]  # fmt: skip
@@ -345,7 +381,7 @@ PrintConfig = Annotated[
     _option(
         "--print-config",
         panel=CONFIGURATION,
-        help="Print the settings that would be used, as YAML, and exit.",
+        help="Print the settings that would be used, as YAML or with --json as JSON, and exit.",
     ),
 ]
 DryRun = Annotated[

@@ -1,6 +1,6 @@
 """Options that are several numbers in one word: sizes, boxes, moments."""
 
-from lrnn_cli.cli.options import parse_time
+from lrnn_cli.cli import options as o
 from lrnn_cli.errors import ConfigError
 
 
@@ -83,9 +83,7 @@ def parse_moment(text: str | None, option: str) -> float | None:
     """
     if text is None:
         return None
-    if text.strip().rstrip("s") in ("0", "0.0"):
-        return 0.0
     try:
-        return parse_time(text)
+        return o.parse_moment(text)
     except ConfigError as error:
         raise ConfigError(f"{option}: {error}") from None

@@ -28,11 +28,16 @@ def resolve_problem(flags: Mapping[str, Any], solve_flags: Sequence[str]) -> Any
     Raises:
         ConfigError: when anything is unknown or makes no sense.
     """
-    from lrnn_cli.objectives.named_problems import named_problem
+    from lrnn_cli.objectives.named_problems import TAKES_K, named_problem
     from lrnn_cli.tasks.poisson_settings import PoissonSettings
 
     yaml = load_yaml(flags["config"]) if flags.get("config") is not None else {}
     name, k, dim = flags.get("problem"), flags.get("k"), flags.get("dim")
+    parameters = _parameters(flags.get("param"))
+    if name in TAKES_K and "k" in parameters:  # its name tells the wave number
+        if k is not None:
+            raise ConfigError("--k and --param k=… are the same number of the problem: give one of them")
+        k = parameters["k"]
     if flags.get("manufacture") and (flags.get("f") or flags.get("exact")):
         raise ConfigError("--manufacture derives f from the exact solution: leave --f and --exact out")
     given = nest(
@@ -46,7 +51,7 @@ def resolve_problem(flags: Mapping[str, Any], solve_flags: Sequence[str]) -> Any
             "problem.initial": flags.get("initial"),
             "problem.velocity": flags.get("velocity") or None,
             "problem.boundary": _boundary(flags) or None,
-            "problem.parameters": _parameters(flags.get("param")) or None,
+            "problem.parameters": parameters or None,
             **{f"solve.{key}": flags.get(key) for key in solve_flags},
             "solve.time_s": flags.get("time"),
             "solve.options": model_options(flags, without=("rank", "dbar")) or None,
@@ -117,7 +122,8 @@ def parse_domain(text: str) -> dict[str, Any]:
     Raises:
         ConfigError: when it is none of these.
     """
-    kind, *parts = text.strip().lower().split(":")
+    kind, *parts = text.strip().split(":")
+    kind = kind.lower()
     level = parts.pop() if kind == "implicit" and len(parts) == 3 else None
     try:
         numbers = [[float(number) for number in part.split(",")] for part in parts]

@@ -164,6 +164,20 @@ class Talk:
         except OSError as error:
             raise OutputError(f"cannot write to stdout: {error.strerror or error}") from error
 
+    def settings(self, tree: Mapping[str, Any]) -> None:
+        """Prints settings to stdout as a file for --config: YAML, or with --json one line of JSON.
+
+        Args:
+            tree: plain values.
+
+        Raises:
+            OutputError: if stdout cannot be written to.
+            BrokenPipeError: if nobody reads stdout any more.
+        """
+        import yaml
+
+        self.result(yaml.safe_dump(dict(tree), sort_keys=False).rstrip(), tree)
+
     def check_data_stdout(self) -> None:
         """Refuses early to write a file's bytes to a terminal; call it before the work that makes them.
 

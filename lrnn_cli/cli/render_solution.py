@@ -29,6 +29,7 @@ def render_solution(at: str | None, to: Rendering) -> int:
     given = to.given(".npz")
     place = task.find_place(found.problem, at)
     suffix = given.suffix.lower() if given else ".npz" if place.axes and not to.to_stdout else ".csv"
+    task.check_suffix(place, suffix)
     path = to.free_path(given, f"render-{place.label}{suffix}")
     began = time.perf_counter()
     rendered = task.render_field(found.problem, found.solution, place)

@@ -221,6 +221,9 @@ def locate(loc: Sequence[int | str], model: type[BaseModel]) -> tuple[tuple[str,
     kind: Any = model
     for part in loc:
         inner = submodel(kind)
+        if inner is None and (tagged := _tagged(kind, part)) is not None:
+            kind = tagged  # pydantic names the member of the union here, which is no key
+            continue
         if inner is None:
             if dict in [get_origin(one) or one for one in members(kind)] and isinstance(part, str):
                 path.append(part)
@@ -231,6 +234,15 @@ def locate(loc: Sequence[int | str], model: type[BaseModel]) -> tuple[tuple[str,
             break
         kind = field.annotation
     return tuple(path), kind
+
+
+def _tagged(annotation: Any, tag: int | str) -> type[BaseModel] | None:
+    """Finds the model of a union that has a field with this word as its only choice."""
+    for kind in members(annotation):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            if any(choices(field.annotation) == [tag] for field in kind.model_fields.values()):
+                return kind
+    return None
 
 
 def lookup(tree: Any, path: Sequence[str]) -> Any:

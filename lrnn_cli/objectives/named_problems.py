@@ -181,7 +181,7 @@ _DEFAULTS = {
 }
 _TAKES_DIM = {"high-frequency": (1, 3), "anova": (2, 10), "heat": (1, 2), "advection-diffusion": (1, 2)}
 _TAKES_DIM |= {"transport": (1, 1)}
-_TAKES_K = {"high-frequency", "two-modes", "helmholtz", "heat"}
+TAKES_K = {"high-frequency", "two-modes", "helmholtz", "heat"}
 
 
 def named_problem(name: str, k: float | None = None, dim: int | None = None) -> dict[str, Any]:
@@ -202,8 +202,8 @@ def named_problem(name: str, k: float | None = None, dim: int | None = None) -> 
         near = difflib.get_close_matches(name, NAMED, 1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise ConfigError(f"problem: unknown {name!r}; {hint}known: {', '.join(NAMED)}")
-    if k is not None and name not in _TAKES_K:
-        raise ConfigError(f"--k: {name} has no wave number; {', '.join(sorted(_TAKES_K))} have one")
+    if k is not None and name not in TAKES_K:
+        raise ConfigError(f"--k: {name} has no wave number; {', '.join(sorted(TAKES_K))} have one")
     if dim is not None:
         low, high = _TAKES_DIM.get(name, (2, 2))
         if not low <= dim <= high:
@@ -215,7 +215,7 @@ def named_problem(name: str, k: float | None = None, dim: int | None = None) -> 
     data = NAMED[name](chosen_k, default_dim if dim is None else dim)
     label = (
         f"{name}-k{chosen_k:g}"
-        if name in _TAKES_K
+        if name in TAKES_K
         else f"{name}-{dim or default_dim}"
         if name == "anova"
         else name

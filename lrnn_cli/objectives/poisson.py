@@ -13,7 +13,10 @@ unsteady (`objectives.unsteady`).
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -27,6 +30,7 @@ from lrnn_cli.numerics.lifting import Lift
 from lrnn_cli.numerics.rows import Rows
 from lrnn_cli.numerics.shape import Boundary
 
+_NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*")
 N_CHECK = 4000  # points at which data are looked at before solving
 
 
@@ -60,6 +64,25 @@ class ProblemConfig(BaseModel):
     time_to: float | None = Field(None, gt=0)
     initial: str | None = None
     velocity: tuple[str, ...] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _implicit_with_parameters(cls, data: Any) -> Any:
+        """Write the parameters into the expression of an implicit domain, which is a shape without them."""
+        if not isinstance(data, Mapping):
+            return data
+        domain, parameters = data.get("domain"), data.get("parameters")
+        if not isinstance(domain, Mapping) or not isinstance(parameters, Mapping):
+            return data
+        text = domain.get("expression")
+        if not isinstance(text, str):
+            return data
+
+        def value(found: re.Match[str]) -> str:
+            known = parameters.get(found[0])
+            return found[0] if known is None else f"({known})"
+
+        return {**data, "domain": {**domain, "expression": _NAME.sub(value, text)}}
 
     @model_validator(mode="after")
     def _steady(self) -> ProblemConfig:

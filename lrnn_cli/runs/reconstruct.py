@@ -23,7 +23,7 @@ from lrnn_cli.fitting.checkpoint import Fitted, encode_fitted, load
 from lrnn_cli.models.contract import use_engine
 from lrnn_cli.runs import provenance
 from lrnn_cli.runs.execute import SAVE_EVERY_S, STATUS, weight_bytes
-from lrnn_cli.runs.folder import SCHEMA, RunFolder, atomic_write, finite, to_json, write_problem
+from lrnn_cli.runs.folder import SCHEMA, RunFolder, atomic_write, finite, to_json
 from lrnn_cli.tasks import ct_output as output
 from lrnn_cli.tasks.ct_output import Reconstruction
 from lrnn_cli.tasks.ct_settings import FILES

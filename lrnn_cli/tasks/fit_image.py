@@ -74,7 +74,9 @@ class ImageTask:
             "convention": CONVENTION.format(peak=peak),
         }
         shown = f"{psnr:.2f} dB" if np.isfinite(psnr) else "exact"
-        summary = f"{fitted.model_name}, {n_params} parameters: PSNR {shown}, SSIM {record['ssim']:.4f}"
+        summary = f"{fitted.model_name}, {n_params} parameters: PSNR {shown}"
+        if not np.isnan(record["ssim"]):  # an image smaller than the window has none
+            summary += f", SSIM {record['ssim']:.4f}"
         return Evaluation(record, values, output, output_suffix(container), summary)
 
     def picture(self, evaluation: Evaluation, history: list[dict[str, Any]]) -> bytes:

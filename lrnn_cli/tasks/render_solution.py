@@ -90,6 +90,22 @@ def find_place(problem: Problem, at: str | None) -> Place:
     return Place(axes, points, "x".join(map(str, sizes)), problem.coordinates)
 
 
+def check_suffix(place: Place, suffix: str) -> None:
+    """Refuse a format before anything is evaluated.
+
+    Args:
+        place: where the field is to be evaluated.
+        suffix: of the file.
+
+    Raises:
+        ConfigError: when the suffix is unknown, or the format cannot hold this.
+    """
+    if suffix not in SUFFIXES:
+        raise ConfigError(f"-o: expected a name ending in {', '.join(SUFFIXES)}, got {suffix or 'none'}")
+    if not place.axes and suffix not in (".csv", ".npz"):
+        raise ConfigError(f"-o: {suffix} needs a grid; write points as .csv or .npz")
+
+
 def render_field(problem: Problem, solution: AnyField, place: Place) -> Rendered:
     """Evaluate a solution with its gradient.
 
@@ -121,14 +137,11 @@ def encode_rendered(place: Place, rendered: Rendered, suffix: str, title: str) -
     Args:
         place: where the field was evaluated.
         rendered: its values.
-        suffix: one of `SUFFIXES`.
+        suffix: as `check_suffix` allows it.
         title: of a picture.
 
     Returns:
         the file.
-
-    Raises:
-        ConfigError: when the suffix is unknown, or the format cannot hold this.
     """
     d, names = place.points.shape[1], place.names
     shape = tuple(len(axis) for axis in place.axes) or (len(place.points),)
@@ -140,10 +153,6 @@ def encode_rendered(place: Place, rendered: Rendered, suffix: str, title: str) -
     if suffix == ".npz":
         grid = dict(zip(names, place.axes, strict=True)) if place.axes else {"points": place.points}
         return encode_npz({**grid, "u": u, "gradient": gradient})
-    if suffix not in SUFFIXES:
-        raise ConfigError(f"-o: expected a name ending in {', '.join(SUFFIXES)}, got {suffix or 'none'}")
-    if not place.axes:
-        raise ConfigError(f"-o: {suffix} needs a grid; write points as .csv or .npz")
     if suffix == ".vti":
         return encode_vti(place.axes, {"u": u, "gradient": gradient})
     from lrnn_cli.pictures.field_figures import draw_gradient  # matplotlib: a second

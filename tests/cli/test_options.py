@@ -73,6 +73,27 @@ def test_batches() -> None:
         options.parse_batch("half")
 
 
+def test_blocks() -> None:
+    assert [options.parse_block(text) for text in ("AUTO", "16k")] == ["auto", 16_000]
+    for text in ("x", "full"):
+        with pytest.raises(
+            ConfigError, match="is no number of points; write for example 4096 or 16k, or auto"
+        ):
+            options.parse_block(text)
+
+
+@pytest.mark.parametrize("text", ["0", "0s", "0.00s", "0m", "0.000", "0h0m0s"])
+def test_moments_may_be_0(text: str) -> None:
+    assert options.parse_moment(text) == 0
+    assert options.parse_moment("1m30") == 90
+
+
+@pytest.mark.parametrize("text", ["", "s", "-1", "soon"])
+def test_texts_that_are_no_moments(text: str) -> None:
+    with pytest.raises(ConfigError, match="is not a time; write for example 60s"):
+        options.parse_moment(text)
+
+
 def command_with_everything() -> Any:
     """A Typer command that takes every shared option and returns what it was given."""
     given = []
@@ -82,11 +103,7 @@ def command_with_everything() -> Any:
 
     parameters = []
     for name, alias in ALIASES.items():
-        if name == "Input":
-            default: Any = inspect.Parameter.empty
-        else:
-            kind = get_args(alias)[0]
-            default = {bool: False, int: 0}.get(kind)
+        default: Any = {bool: False, int: 0}.get(get_args(alias)[0])
         parameters.append(
             inspect.Parameter(name.lower(), inspect.Parameter.KEYWORD_ONLY, default=default, annotation=alias)
         )
@@ -100,13 +117,13 @@ def command_with_everything() -> Any:
 def parse(*args: str) -> tuple[dict[str, Any], Session]:
     command, given = command_with_everything()
     session = Session()
-    command.main(["in.png", *args], prog_name="lrnn", standalone_mode=False, obj=session)
+    command.main(list(args), prog_name="lrnn", standalone_mode=False, obj=session)
     return given[0], session
 
 
 def test_what_is_not_given_is_none_or_plainly_off() -> None:
     values, _ = parse()
-    settings = {key: value for key, value in values.items() if key != "input" and value is not None}
+    settings = {key: value for key, value in values.items() if value is not None}
     assert settings == {
         "resume": False, "printconfig": False, "dryrun": False, "force": False, "skipexisting": False,
         "json": False, "quiet": 0, "verbose": 0,
@@ -165,9 +182,8 @@ def test_help_texts_are_sentences_that_the_help_page_shows_whole() -> None:
         assert info.help, name
         assert info.help.endswith(".") or info.help.endswith("…"), name
         assert "[" not in info.help, f"{name}: Rich would take it for markup"
-        if name != "Input":
-            assert info.rich_help_panel, name
-            seen += [one for decl in info.param_decls for one in decl.split("/")]
+        assert info.rich_help_panel, name
+        seen += [one for decl in info.param_decls for one in decl.split("/")]
     assert len(seen) == len(set(seen)), "two options share a name"
 
 

@@ -141,6 +141,17 @@ def test_what_cannot_be_rendered_is_one_line(
     assert not (tmp_path / "u.png").exists()
 
 
+def test_the_format_is_checked_before_the_solution_is_evaluated(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, box: Path, tmp_path: Path
+) -> None:
+    def evaluated(*_: object) -> None:
+        raise AssertionError("the solution was evaluated")
+
+    monkeypatch.setattr("lrnn_cli.tasks.render_solution.render_field", evaluated)
+    code, _, err = run(capsys, "render", box, "-o", tmp_path / "u.npy")
+    assert code == 2 and "expected a name ending in .npz, .csv, .png, .vti, got .npy" in err
+
+
 def test_at_is_for_solutions_only(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     from PIL import Image
 

@@ -127,6 +127,8 @@ def test_plan_writes_nothing_and_its_words_feed_xargs(lrnn: Lrnn, tmp_path: Path
     assert lrnn("study", "plan", "s.yaml", "--ids", "-q").out.split() == ids
     parts = [lrnn("study", "plan", "s.yaml", "--ids", "-q", "--shard", f"{k}/2").out.split() for k in (1, 2)]
     assert [one for part in parts for one in part] == ids
+    lines = lrnn("study", "plan", "s.yaml", "--ids", "--json", "-q").out.splitlines()
+    assert [json.loads(line) for line in lines] == [{"id": one} for one in ids]
     specs = [json.loads(line) for line in lrnn("study", "plan", "s.yaml", "--json", "-q").out.splitlines()]
     assert [spec["id"] for spec in specs] == ids
     assert specs[0]["config"]["fit"]["steps"] == 3

@@ -246,7 +246,11 @@ def test_settings_that_make_no_sense(make: object, message: str) -> None:
 
 
 def test_settings_written_out_are_read_again() -> None:
-    for asked in (ScanSettings(), ScanSettings(noise="poisson", i0=1e3), ScanSettings(noise="readout", tau=9)):
+    for asked in (
+        ScanSettings(),
+        ScanSettings(noise="poisson", i0=1e3),
+        ScanSettings(noise="readout", tau=9),
+    ):
         assert ScanSettings(**asked.model_dump()) == asked
 
 

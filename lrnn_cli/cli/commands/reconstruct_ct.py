@@ -254,9 +254,7 @@ def command(
 
     tree = dump(settings)
     if shared["print_config"]:
-        import yaml
-
-        talk.out(yaml.safe_dump(tree, sort_keys=False).rstrip())
+        talk.settings(tree)
         return 0
     if (slice is None) == (settings.scan.sinogram is None):
         raise ConfigError("give either a SLICE to simulate a scan of, or --sinogram FILE with --angles")

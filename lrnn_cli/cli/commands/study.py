@@ -60,7 +60,7 @@ def plan(
         talk.note(note)
     if ids:
         for one in chosen:
-            talk.out(one.id)
+            talk.result(one.id, {"id": one.id})
     elif json:
         for one in chosen:
             talk.result(
