@@ -7,7 +7,7 @@ the merged settings (output, --force, -v) have plain defaults.
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -88,11 +88,12 @@ def parse_moment(text: str) -> float:
     return seconds
 
 
-def parse_batch(text: str) -> int | str:
-    """Reads a number of points per step.
+def parse_batch(text: str, words: Sequence[str] = ("full", "auto")) -> int | str:
+    """Reads a number of points per step, or worked on at once.
 
     Args:
-        text: a count as for `parse_count`, or one of the words full and auto.
+        text: a count as for `parse_count`, or a word.
+        words: those that are allowed.
 
     Returns:
         The count or the word.
@@ -101,36 +102,13 @@ def parse_batch(text: str) -> int | str:
         ConfigError: if the text is neither.
     """
     word = text.strip().lower()
-    if word in ("full", "auto"):
+    if word in words:
         return word
     try:
         return parse_count(text)
     except ConfigError:
-        raise ConfigError(
-            f"{text!r} is no number of points; write for example 4096 or 16k, full or auto"
-        ) from None
-
-
-def parse_block(text: str) -> int | str:
-    """Reads a number of points worked on at once.
-
-    Args:
-        text: a count as for `parse_count`, or the word auto.
-
-    Returns:
-        The count or the word.
-
-    Raises:
-        ConfigError: if the text is neither.
-    """
-    if text.strip().lower() == "auto":
-        return "auto"
-    try:
-        return parse_count(text)
-    except ConfigError:
-        raise ConfigError(
-            f"{text!r} is no number of points; write for example 4096 or 16k, or auto"
-        ) from None
+        example = f"4096 or 16k, {' or '.join(words)}"
+        raise ConfigError(f"{text!r} is no number of points; write for example {example}") from None
 
 
 def complete_models(incomplete: str) -> list[tuple[str, str]]:
@@ -311,7 +289,8 @@ Warmup = Annotated[
 BlockPoints = Annotated[
     Any,
     _option(
-        "--block-points", panel=MACHINE, metavar="N|auto", parser=_reads(parse_block),
+        "--block-points", panel=MACHINE, metavar="N|auto",
+        parser=_reads(lambda text: parse_batch(text, ["auto"])),
         help="Points worked on at once by a thread: limits memory, changes no result beyond rounding.",
     ),
 ]  # fmt: skip

@@ -74,12 +74,10 @@ def test_batches() -> None:
 
 
 def test_blocks() -> None:
-    assert [options.parse_block(text) for text in ("AUTO", "16k")] == ["auto", 16_000]
+    assert [options.parse_batch(text, ["auto"]) for text in ("AUTO", "16k")] == ["auto", 16_000]
     for text in ("x", "full"):
-        with pytest.raises(
-            ConfigError, match="is no number of points; write for example 4096 or 16k, or auto"
-        ):
-            options.parse_block(text)
+        with pytest.raises(ConfigError, match="write for example 4096 or 16k, auto"):
+            options.parse_batch(text, ["auto"])
 
 
 @pytest.mark.parametrize("text", ["0", "0s", "0.00s", "0m", "0.000", "0h0m0s"])
