@@ -30,7 +30,6 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from dataclasses import replace
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
@@ -53,8 +52,7 @@ from lrnn_cli.fitting.settings import FitSettings
 from lrnn_cli.signals.image import ImageOptions, read_image
 from lrnn_cli.signals.signal import Signal
 from lrnn_cli.tasks.fit_image import ImageTask
-from lrnn_cli.tasks.regression import ModelChoice, Regression, make_plan
-from lrnn_cli.tasks.tuned import settle, tuned_for
+from lrnn_cli.tasks.regression import ModelChoice, Regression
 
 SAMPLES = Path(__file__).parent.parent / "sample_data"
 LEVELS_DB = (30, 35, 40, 45)
@@ -163,14 +161,10 @@ def trainer_for(
     options = {"omega_first": DEFAULT_OMEGA, **row.get("model", {})}
     if row.get("spectrum"):
         options["omega_first"] = spectral_omega(signal)
-    task, tuned = ImageTask(signal), tuned_for("image", "lrnn")
-    choice, fit = settle(
-        signal,
-        ModelChoice(options=options, params=PARAMS),
-        FitSettings(steps=10**9, threads=1, device="cpu", seed=seed, **row.get("fit", {})),
-        tuned,
-    )
-    plan = replace(make_plan(signal, choice, fit), start_ridge=tuned.start_ridge)
+    task = ImageTask(signal)
+    fit = FitSettings(steps=10**9, threads=1, device="cpu", seed=seed, **row.get("fit", {}))
+    plan = task.plan(ModelChoice(options=options, params=PARAMS), fit)
+    fit = fit.model_copy(update={"optimizer": plan.optimizer})
     base = Regression(signal, task.transform(), plan, fit)
     samples: Any = base.trainer.samples
     if "loss_aware" in row:
@@ -183,6 +177,7 @@ def trainer_for(
         base.runner,
         lr=plan.lr * row.get("rate", 1.0),
         lstsq=plan.lstsq,
+        start_ridge=plan.start_ridge,
         batch_points=sizes[0],
         fresh=base._build,
     )

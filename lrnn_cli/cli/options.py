@@ -62,13 +62,13 @@ def parse_time(text: str) -> float:
     Raises:
         ConfigError: if the text is no duration, or none that is longer than 0.
     """
-    seconds = parse_moment(text)
+    seconds = read_moment(text)
     if seconds == 0:
         raise ConfigError(f"{text!r} is not a time; write for example 60s, 5m, 1h30m")
     return seconds
 
 
-def parse_moment(text: str) -> float:
+def read_moment(text: str) -> float:
     """Reads a time that may be 0.
 
     Args:

@@ -84,6 +84,6 @@ def parse_moment(text: str | None, option: str) -> float | None:
     if text is None:
         return None
     try:
-        return o.parse_moment(text)
+        return o.read_moment(text)
     except ConfigError as error:
         raise ConfigError(f"{option}: {error}") from None

@@ -62,7 +62,7 @@ def solve_head(
         samples: the targets.
         runner: blocks and threads.
         points: flat indices of the points that enter, and over which the loss is meant; all when left out.
-        ridge: above 0; `START_RIDGE` before step 1.
+        ridge: above 0; before step 1 that of the plan (`start_ridge`).
 
     Returns:
         training loss before and after; after <= before.

@@ -13,10 +13,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lrnn_cli.numerics.expression import Expression
+from lrnn_cli.numerics.expression import Closure, Expression
 
 BISECTIONS = 55
 ASIDE = 1e-13  # of the largest coordinate: where values are compared
+FARTHER = 1e5  # times that: there a difference that is no jump is larger, as of (x - 0.5)^0.3 beside 0.5
+SEARCH, TINY = 200, 1e-6  # moves towards the least size under a root, and what counts as 0 there
 WITHIN = 1e-6  # of a segment: so far a break has to lie inside
 JUMP = 1e-6  # smallest, in parts of the largest value; sqrt(ASIDE) is less
 
@@ -59,8 +61,25 @@ def find_kink(expression: Expression, points: Tensor, inside: Inside) -> Tensor 
     for root in expression.roots:
         size = expression.part(root, points).abs()
         if not float(size.min()) > gap * float(size.max()):
-            return points[size.argmin()]
+            place = points[size.argmin()]
+            if not _least(expression, root, place, points, inside) > TINY * float(size.max()):
+                return place
     return None
+
+
+def _least(expression: Expression, root: Closure, place: Tensor, points: Tensor, inside: Inside) -> float:
+    """Return the least size under a root near a place (d,) that a search along the axes finds."""
+    least = float(expression.part(root, place[None]).abs())
+    step = (points.amax(0) - points.amin(0)) * len(points) ** (-1 / len(place))
+    for _ in range(SEARCH):
+        around = place + torch.cat([torch.diag(step), -torch.diag(step)])
+        around = around[inside(around)]
+        size = expression.part(root, around).abs()
+        if len(around) and float(size.min()) < least:
+            place, least = around[size.argmin()], float(size.min())
+        else:
+            step = step / 2
+    return least
 
 
 def _find(
@@ -82,6 +101,11 @@ def _find(
         place, step = start + high[:, None] * way, aside * way / way.norm(dim=1, keepdim=True)
         broken = inside(place - WITHIN * way) & inside(place + WITHIN * way)
         broken &= _differ(expression, place - step, place + step, starts, slopes)
+        if not slopes:
+            near, far = (
+                (expression(place + k * step) - expression(place - k * step)).abs() for k in (1, FARTHER)
+            )
+            broken &= ~(near <= far / 2)
         if bool(broken.any()):
             return place[broken][0]
     return None

@@ -216,7 +216,9 @@ class Problem:
         Args:
             a: a diffusion; the mean of the problem's own when left out.
         """
-        if a is None:
-            points, weights = self.domain.quadrature(N_CHECK)
-            a = float((weights * self.a(points)).sum() / weights.sum())
-        return a * self.lowest_eigenvalue()
+        return (self.mean_diffusion() if a is None else a) * self.lowest_eigenvalue()
+
+    def mean_diffusion(self) -> float:
+        """Return the mean of a over the domain."""
+        points, weights = self.domain.quadrature(N_CHECK)
+        return float((weights * self.a(points)).sum() / weights.sum())

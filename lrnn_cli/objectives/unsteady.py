@@ -135,10 +135,7 @@ class UnsteadyProblem(Problem):
         Args:
             a: a diffusion; the mean of the problem's own when left out.
         """
-        if a is None:
-            points, weights = self.domain.quadrature(N_CHECK)
-            a = float((weights * self.a(points)).sum()) / self.domain.volume
-        return 1.0 / self.domain.time_to + a * self.lowest_eigenvalue()
+        return 1.0 / self.domain.time_to + super().operator_size(a)
 
 
 def compile_equation(config: ProblemConfig) -> Problem:

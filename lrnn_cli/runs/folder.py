@@ -48,7 +48,7 @@ def atomic_write(path: Path, content: bytes) -> None:
     """Write a file so that its name never holds half of it: temporary file beside it, fsync, rename.
 
     Raises:
-        OutputError: when the folder is read-only, full or no folder.
+        OutputError: when the folder is read-only, full or no folder, or the name that of a device or folder.
     """
     with atomic_file(path) as file:
         file.write(content)
@@ -65,9 +65,9 @@ def atomic_file(path: Path) -> Iterator[io.BufferedRandom]:
         OutputError: when the folder is read-only, full or no folder, or the name that of a device or folder.
     """
     try:
-        target = Path(os.path.realpath(path)) if path.is_symlink() else path  # a link stays one
-        if target.exists() and not target.is_file():  # a rename would put a file in the place of a device
+        if path.exists() and not path.is_file():  # a rename would put a file in the place of a device
             raise OutputError(f"cannot write {path}: it is no regular file; choose another name with -o")
+        target = Path(os.path.realpath(path)) if path.is_symlink() else path  # a link stays one
         target.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         try:
@@ -233,8 +233,10 @@ class RunFolder:
     def _clear(self) -> None:
         """Remove the files of the earlier run, the done marker first; foreign files stay."""
         self._sweep()
+        # without a sign of a run beside them the names of some kinds may be somebody else's
+        is_run = any(path.exists() for path in (self.metrics, self.config, self.resume))
         names = [self.metrics, *self.outputs(), self.preview, self.log, self.config, self.checkpoint]
-        for path in [*names, *self._of_some_kinds(), self.state, self.live_log]:
+        for path in [*names, *(self._of_some_kinds() if is_run else ()), self.state, self.live_log]:
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:

@@ -154,6 +154,7 @@ def _record(
         "train": {
             "seed": task.settings.seed,
             "optimizer": task.solver,
+            "lr": task.lr,
             "precision": "float64",
             "engine": task.engine.name,
             "engine_reason": task.engine.reason,

@@ -79,7 +79,7 @@ def read_array(path: str | Path, data: bytes | None = None, key: str = "sinogram
         raise InputError(
             f"{name}: expected real numbers, got {values.dtype} of shape {values.shape}; export it again"
         )
-    return ArrayFile(values.astype(np.float64), str(values.dtype), sha256, others)
+    return ArrayFile(values.astype(np.float64), values.dtype.name, sha256, others)
 
 
 def _from_npz(content: bytes, key: str, name: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:

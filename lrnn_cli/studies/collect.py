@@ -195,11 +195,15 @@ def collect_each(folder: Path, job: Job | None = None) -> list[RunRecord]:
         about = chosen.get(name) or {}
         network = "params" in about
         classical = {k: v for k, v in whole.settings.items() if k == "method"}
+        # one network that diverged makes the run a failed one, not the other methods
+        is_well = whole.status == "failed" and about.get("outcome") != "diverged"
         found.append(
             dataclasses.replace(
                 whole,
                 model=name,
                 label=whole.label if len(methods) == 1 else "",
+                status="ok" if is_well else whole.status,
+                reason="" if is_well else whole.reason,
                 settings=whole.settings if network else classical,
                 params=about.get("params"),
                 metrics=_numbers(figures),

@@ -100,9 +100,8 @@ def _exhibit(chosen: list[tuple[Job, RunRecord]], measure: str) -> Exhibit:
 
 
 def _output(folder: Path, kind: str) -> Path | None:
-    if kind == "slice":
-        return folder / "output.u16.png"
-    return next((path for path in RunFolder(folder).outputs() if path.exists()), None)
+    known = [folder / "output.u16.png"] if kind == "slice" else RunFolder(folder).outputs()
+    return next((path for path in known if path.exists()), None)
 
 
 def _picture(path: str, options: dict[str, Any]) -> tuple[tuple[str, int], str]:

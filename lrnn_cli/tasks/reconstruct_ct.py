@@ -67,7 +67,11 @@ class CtTask:
     """
 
     def __init__(self, found: Slice | Sinogram, settings: CtSettings) -> None:
-        """Prepare the scan; nothing is reconstructed yet."""
+        """Prepare the scan; nothing is reconstructed yet.
+
+        Raises:
+            ConfigError: when the settings of the scan or of a network make no sense together.
+        """
         self.settings = settings
         self.input_digest = input_digest(found)
         self.scan: Scan = (

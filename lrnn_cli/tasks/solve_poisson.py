@@ -18,7 +18,7 @@ from lrnn_cli.fitting.fields import AnyField
 from lrnn_cli.fitting.levenberg import LM_DIMENSIONS, check_size, default_factors, solve_levenberg
 from lrnn_cli.fitting.solve_linear import Solved, SolveStep, solve_linear
 from lrnn_cli.fitting.solve_settings import SolveSettings
-from lrnn_cli.fitting.train_equation import train_network
+from lrnn_cli.fitting.train_equation import RATE, train_network
 from lrnn_cli.kernels.dispatch import Engine, choose_engine
 from lrnn_cli.models.budget import missed
 from lrnn_cli.models.catalog import row
@@ -123,6 +123,11 @@ class PoissonTask:
     def network(self) -> str:
         """Name of the network in the catalog."""
         return self.model[0] if self.model else "lrnn"
+
+    @property
+    def lr(self) -> float | None:
+        """Peak learning rate; None for solvers that have none."""
+        return self.settings.lr or RATE if self.solver == "adam" else None
 
     def _check_unsteady(self) -> None:
         """Refuse what is there for steady problems alone.

@@ -92,8 +92,11 @@ def test_a_device_that_is_not_there(run_lrnn: RunLrnn) -> None:
 def test_the_device_is_on_record(lrnn: Lrnn) -> None:
     words = ["--manufacture", "x*(1-x)*y*(1-y)", "--grid", "11", "--threads", "1", "--json", "-qq"]
     for solver, device in (("lstsq", "auto"), ("adam", "cpu")):
-        more = ["--solver", solver, "--steps", "2", "--device", device, "-o", solver]
-        assert lrnn("solve-poisson", *words, *more).json()["resources"]["device"] == "cpu"
+        more = ["--solver", solver, "--device", device, "-o", solver]
+        more += [] if solver == "lstsq" else ["--steps", "2"]
+        record = lrnn("solve-poisson", *words, *more).json()
+        assert record["resources"]["device"] == "cpu"
+        assert record["train"]["lr"] == (None if solver == "lstsq" else 1e-2)
 
 
 def test_a_device_and_an_engine_left_open_in_two_ways_are_one_run() -> None:

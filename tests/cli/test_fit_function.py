@@ -93,7 +93,7 @@ BAD = {
     "name": (("sinn(x)",), 2, ("unknown function 'sinn'; did you mean sin?",)),
     "variable": (("x*q",), 2, ("unknown name 'q'",)),
     "syntax": (("2x",), 2, ("write products with *",)),
-    "empty": (("",), 2, ("empty expression",)),
+    "empty": ((" ",), 2, ("empty expression",)),
     "pole": (("1/(x-x)",), 3, ("1000 infinite among 1000 values", "first at (-0.999)")),
     "nan": (("sqrt(x)",), 3, ("500 NaN among 1000 values",)),
     "overflow": (("x*1e39",), 3, ("must be finite, in float32",)),

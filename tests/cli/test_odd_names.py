@@ -3,7 +3,9 @@
 import json
 import os
 
+import numpy as np
 import pytest
+import soundfile
 
 from lrnn_cli.runs.folder import to_json
 from tests.cli.conftest import SMALL, Lrnn, colours, write_png
@@ -32,6 +34,11 @@ def test_the_preview_of_a_scan_and_of_a_sound(lrnn: Lrnn):
     write_png(lrnn.folder / r"c$\frac$.png", colours(16, 16, 1))
     assert lrnn("reconstruct-ct", r"c$\frac$.png", "--views", 5, "--method", "fbp", "-o", "ct").code == 0
     assert (lrnn.folder / "ct/preview.png").is_file()
+    t = np.arange(800) / 8000
+    soundfile.write(lrnn.folder / r"s$\bad{$.wav", 0.5 * np.sin(2 * np.pi * 440 * t), 8000)
+    tiny = ("--rank", 4, "--steps", 2, "--threads", 1, "-qq", "-o", "sound")
+    assert lrnn("fit-audio", r"s$\bad{$.wav", *tiny).code == 0
+    assert (lrnn.folder / "sound/preview.png").is_file()
 
 
 def test_json_holds_what_is_no_utf8():

@@ -82,14 +82,14 @@ def test_blocks() -> None:
 
 @pytest.mark.parametrize("text", ["0", "0s", "0.00s", "0m", "0.000", "0h0m0s"])
 def test_moments_may_be_0(text: str) -> None:
-    assert options.parse_moment(text) == 0
-    assert options.parse_moment("1m30") == 90
+    assert options.read_moment(text) == 0
+    assert options.read_moment("1m30") == 90
 
 
 @pytest.mark.parametrize("text", ["", "s", "-1", "soon"])
 def test_texts_that_are_no_moments(text: str) -> None:
     with pytest.raises(ConfigError, match="is not a time; write for example 60s"):
-        options.parse_moment(text)
+        options.read_moment(text)
 
 
 def command_with_everything() -> Any:

@@ -12,7 +12,7 @@ from tests.kernels.support import FAMILY, INPUTS, bytes_saved, draw, plant_zeros
 from tests.kernels.test_engines import agree
 from tests.kernels.test_layer_norm import agree as norms_agree
 
-LAW = settings(max_examples=25, phases=[Phase.explicit, Phase.generate])  # shrinking takes too long here
+LAW = settings(max_examples=15, phases=[Phase.explicit, Phase.generate])  # shrinking takes too long here
 CPU = torch.device("cpu")
 SIGMA = {"gamma": 0.6, "offset": 1.0, "centre": 0.2}
 
@@ -79,8 +79,7 @@ def test_zero_factors(family):
     agree(inputs, "triton", 1e-5, family=family, **constants)
 
 
-@pytest.mark.parametrize("n", [1, 16, 33])
-@pytest.mark.parametrize("d", [1, 2, 8, 9])
+@pytest.mark.parametrize(("n", "d"), [(1, 1), (1, 9), (16, 8), (17, 1), (17, 8), (33, 2), (33, 9)])
 def test_inputs_that_want_no_gradient(n, d, monkeypatch):
     """Of few inputs the kernel sums up dW itself, block by block and chunk by chunk."""
     monkeypatch.setattr(triton, "CHUNK_BYTES", 1)

@@ -10,6 +10,7 @@ from lrnn_cli.numerics.expression import compile_expression
 from lrnn_cli.numerics.shape import Shape
 
 LINE, SQUARE = Box(lower=(0.0,), upper=(1.0,)), Box(lower=(-1.0, -1.0), upper=(1.0, 1.0))
+TEN = Box(lower=(0.0,) * 10, upper=(1.0,) * 10)
 CUBE, TIME = Box(lower=(-1.0,) * 3, upper=(1.0,) * 3), Cylinder(base=LINE, time_to=1.0)
 
 
@@ -41,6 +42,10 @@ def found(text: str, domain: Shape) -> str:
         ("r^(2/3)*sin(2*theta/3) + 0.3*r^(4/3)*sin(4*theta/3) + sin(3*x)*exp(y)", Polygon(), ""),
         ("0 if x < 0.5 else (x - 0.5)^1.5", LINE, ""), ("abs(x)*x", SQUARE, ""), ("x^1.5", LINE, ""),
         ("r^0.5", SQUARE, ""), ("exp(-r^2)*x", SQUARE, ""), ("7", LINE, ""),
+        ("1 + (0 if x < 0.5 else (x - 0.5)^0.3)", LINE, "kink"),  # a kink, but no jump
+        # near 0 under a root, but not there
+        ("sqrt(0.01 + x^2 + y^2)", SQUARE, ""), ("log(1.02 - x)", LINE, ""), ("sqrt(0.1 + r^2)", CUBE, ""),
+        ("sqrt((x - 0.5)^2 + (y - 0.5)^2 + 1e-3)", SQUARE, ""), ("sqrt(2 + x1)", TEN, ""),
         # in time alone slopes may jump, in space they may not
         ("1 if t < 0.5 else 2", TIME, "kink"), ("abs(t - 0.5)", TIME, ""), ("abs(x - t)", TIME, "kink"),
         ("1 if x < 0.3 + 0.2*t else 2", TIME, "jump"),

@@ -34,6 +34,13 @@ def test_nothing_of_another_kind_of_run_stays_beside_the_new_one(tmp_path: Path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FOREIGN)
 
 
+def test_what_may_be_somebody_elses_is_not_removed(tmp_path: Path) -> None:
+    for name in ("checkpoint-best.safetensors", "solution.csv"):
+        (tmp_path / name).touch()
+    RunFolder(tmp_path).claim(force=True, resume=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-best.safetensors", "solution.csv"]
+
+
 def test_a_finished_run_leaves_no_temporary_files(tmp_path: Path) -> None:
     for name in (".solution.npz.abcdefgh", ".checkpoint-siren.safetensors.abcdefgh", "solution.npz"):
         (tmp_path / name).touch()
