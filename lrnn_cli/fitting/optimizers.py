@@ -1,5 +1,6 @@
 """The table of optimisers."""
 
+import sys
 from typing import Any
 
 import torch
@@ -10,6 +11,22 @@ from lrnn_cli.models.contract import CoordinateModel
 
 DEFAULT = "adam"
 OPTIMIZERS = ("adam", "adamw", "nadam", "sgd")
+
+
+def spare_compiler() -> None:
+    """Let torch's optimisers do without importing its compiler, which takes 1.5 s, until they step.
+
+    They keep the compiler away from some of their methods and import it for that at the first call, unless
+    the method has an attribute that says how it is to be called then. Nothing here compiles with it. Steps of
+    torch's own import it all the same; those of NAdam in machine code, the default of pictures, never do.
+    Where torch names that attribute otherwise, the import takes its time as before.
+    """
+    if "torch._dynamo" in sys.modules:
+        return
+    for method in vars(torch.optim.Optimizer).values():
+        inner = getattr(method, "__wrapped__", None)
+        if inner is not None and not hasattr(inner, "__dynamo_disable"):
+            inner.__dynamo_disable = inner
 
 
 def make_optimizer(
@@ -32,6 +49,7 @@ def make_optimizer(
     """
     if name not in OPTIMIZERS:
         raise ValueError(f"optimizer {name!r}: expected one of {', '.join(OPTIMIZERS)}")
+    spare_compiler()
     factors: dict[float, list[torch.nn.Parameter]] = {}
     for key, parameter in model.named_parameters():
         factors.setdefault(model.rate_factor(key), []).append(parameter)

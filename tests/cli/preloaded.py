@@ -37,6 +37,7 @@ def load() -> None:
     from lrnn_cli.numerics.metrics import ssim
     from lrnn_cli.pictures.image import draw_fit
 
+    importlib.import_module("torch._dynamo")  # which the first step of an optimiser of torch imports
     for name in ("runs.diagnosis", "runs.execute", "runs.find", "tasks.render", "cli.commands.fit_image"):
         importlib.import_module(f"lrnn_cli.{name}")
     group.build()
