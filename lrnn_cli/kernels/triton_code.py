@@ -57,7 +57,7 @@ def _tanh(x):
 
 
 @triton.jit
-def _positive(x):
+def positive(x):
     """max(x, 0) that keeps NaN."""
     return tl.where(x < 0.0, 0.0, x)
 
@@ -87,13 +87,13 @@ def activation(u, FAMILY: tl.constexpr):
         value = _tanh(u)
         slope = 1.0 - value * value
     elif FAMILY == "relu":
-        value = _positive(u)
+        value = positive(u)
         slope = tl.where(u > 0.0, 1.0, 0.0)
     else:
         tl.static_assert(FAMILY == "bspline")
         magnitude = tl.abs(u)
-        outer = _positive(2.0 - magnitude)
-        inner = _positive(1.0 - magnitude)
+        outer = positive(2.0 - magnitude)
+        inner = positive(1.0 - magnitude)
         value = (outer * outer * outer - 4.0 * inner * inner * inner) / 6.0
         slope = (2.0 * inner * inner - 0.5 * outer * outer) * tl.where(u < 0.0, -1.0, 1.0)
     return value, slope

@@ -14,6 +14,8 @@ Constants are constexpr: Triton would pass them in single precision.
 import triton
 import triton.language as tl
 
+from lrnn_cli.kernels.triton_code import positive
+
 
 @triton.jit
 def _with_sign(x, of):
@@ -60,12 +62,6 @@ def _arctangent(x):
 
 
 @triton.jit
-def _positive(x):
-    """max(x, 0) that keeps NaN."""
-    return tl.where(x < 0.0, 0.0, x)
-
-
-@triton.jit
 def to_third(u, FAMILY: tl.constexpr):
     """Value and three derivatives of sigma, formulas of `families`."""
     if FAMILY == "sin":
@@ -96,15 +92,15 @@ def to_third(u, FAMILY: tl.constexpr):
         second = -2.0 * value * slope
         third = (6.0 * value * value - 2.0) * slope
     elif FAMILY == "relu":
-        value = _positive(u)
+        value = positive(u)
         slope = tl.where(u > 0.0, 1.0, 0.0).to(tl.float64)
         second = tl.zeros_like(u)
         third = second
     else:
         tl.static_assert(FAMILY == "bspline")
         size = tl.abs(u)
-        outer = _positive(2.0 - size)
-        inner = _positive(1.0 - size)
+        outer = positive(2.0 - size)
+        inner = positive(1.0 - size)
         side = tl.where(u < 0.0, -1.0, 1.0).to(tl.float64)
         value = (outer * outer * outer - 4.0 * inner * inner * inner) / 6.0
         slope = side * (2.0 * inner * inner - 0.5 * outer * outer)
@@ -129,6 +125,15 @@ def _factor(
         f1 += a * w * slope
         f2 += a * w * w * second
     return OFFSET + GAMMA * f, GAMMA * f1, GAMMA * f2
+
+
+@triton.jit
+def _take_in(p, P, q, f, f1, f2, g, second):
+    """Return the product so far, its gradient and its Laplacian with one more factor, of gradient g of z."""
+    steps = f1[None, :, :] * g
+    own = f1 * second + f2 * tl.sum(g * g, axis=0)
+    q = q * f + p * own + 2.0 * tl.sum(P * steps, axis=0)
+    return p * f, P * f[None, :, :] + p[None, :, :] * steps, q
 
 
 @triton.jit
@@ -179,11 +184,7 @@ def forward_kernel(
         f, f1, f2 = _factor(zj, amplitude, frequency, phase, at + cols, n_components, size, col_mask,
                             FAMILY, GAMMA, OFFSET, CENTRE)  # fmt: skip
         g = tl.load(along + at, mask=deep, other=0.0)
-        steps = f1[None, :, :] * g
-        own = f1 * second + f2 * tl.sum(g * g, axis=0)
-        q = q * f + p * own + 2.0 * tl.sum(P * steps, axis=0)
-        P = P * f[None, :, :] + p[None, :, :] * steps
-        p *= f
+        p, P, q = _take_in(p, P, q, f, f1, f2, g, second)
     to = rows[:, None] * n_neurons + cols[None, :]
     tl.store(value + to, p, mask=mask)
     tl.store(laplacian + to, q, mask=mask)
@@ -235,11 +236,7 @@ def backward_kernel(
         tl.store(before + tile + at, p, mask=mask)
         tl.store(before_bend + tile + at, q, mask=mask)
         tl.store(before_along + deep_tile + at, P, mask=deep)
-        steps = f1[None, :, :] * g
-        own = f1 * second + f2 * tl.sum(g * g, axis=0)
-        q = q * f + p * own + 2.0 * tl.sum(P * steps, axis=0)
-        P = P * f[None, :, :] + p[None, :, :] * steps
-        p *= f
+        p, P, q = _take_in(p, P, q, f, f1, f2, g, second)
     tl.debug_barrier()  # what is read below may have been written by other threads of the program
     from_ = rows[:, None] * n_neurons + cols[None, :]
     by_p = tl.load(by_value + from_, mask=mask, other=0.0)
